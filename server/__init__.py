@@ -1,0 +1,1 @@
+"""melodyflow: audio in, the same music played by something else out."""

@@ -1,0 +1,186 @@
+"""The vocabulary of the arranger: what was heard, and what shall be played.
+
+Plain frozen values; every other module of the engine speaks in them. Times are seconds from the first
+sample of the clip, pitches are MIDI note numbers, velocities lie in (0, 1].
+"""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from variations.schema import Drums, Effect, Halo, Voice
+
+ANALYSIS_RATE = 22050
+FRAME_HOP = 256
+FRAME_RATE = ANALYSIS_RATE / FRAME_HOP
+"""Frames per second of every posterior and of `Heard.sustain`."""
+
+LOWEST_PITCH = 21
+"""MIDI number of the first of the 88 columns of a posterior (A0)."""
+
+PITCH_NAMES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
+
+QUALITIES: dict[str, tuple[int, ...]] = {
+    "": (0, 4, 7),
+    "m": (0, 3, 7),
+    "7": (0, 4, 7, 10),
+    "m7": (0, 3, 7, 10),
+    "maj7": (0, 4, 7, 11),
+    "sus4": (0, 5, 7),
+    "sus2": (0, 2, 7),
+    "dim": (0, 3, 6),
+    "5": (0, 7),
+}
+"""Chord qualities and their intervals in semitones above the root."""
+
+DrumKind = Literal["kick", "snare", "clap", "hat", "open_hat", "perc"]
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """One note. `origin` tells what was heard in the source from what the arranger added."""
+
+    start_seconds: float
+    seconds: float
+    pitch: int
+    velocity: float
+    confidence: float = 1.0
+    origin: Literal["heard", "fill"] = "heard"
+
+    @property
+    def end_seconds(self) -> float:
+        """When it stops."""
+        return self.start_seconds + self.seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Chord:
+    """The harmony of one beat; `root` is None where there is none."""
+
+    start_seconds: float
+    end_seconds: float
+    root: int | None
+    quality: str
+    bass: int | None
+    confidence: float
+
+    @property
+    def name(self) -> str:
+        """`"Am7"`, or `"N"` for no chord."""
+        return "N" if self.root is None else PITCH_NAMES[self.root] + self.quality
+
+    @property
+    def pitch_classes(self) -> tuple[int, ...]:
+        """Its tones as 0–11, root first; empty where there is no chord."""
+        if self.root is None:
+            return ()
+        return tuple((self.root + interval) % 12 for interval in QUALITIES[self.quality])
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """Tonic as 0–11 and mode."""
+
+    tonic: int
+    mode: Literal["major", "minor"]
+
+    @property
+    def name(self) -> str:
+        """`"A minor"`."""
+        return f"{PITCH_NAMES[self.tonic]} {self.mode}"
+
+
+@dataclass(frozen=True, slots=True)
+class DrumHit:
+    """One stroke."""
+
+    start_seconds: float
+    kind: DrumKind
+    velocity: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Heard:
+    """What the engine heard in a clip.
+
+    Attributes:
+        seconds: duration of the clip.
+        bpm: beats per minute of the grid.
+        tempo_confidence: contrast of the grid's phase, about 1 where there is no pulse at all.
+        is_steady: whether one constant grid fits the whole clip.
+        beats: `[B]` seconds, strictly rising, covering the clip.
+        downbeat: which of `beats[0:4]` starts a bar.
+        notes: by start.
+        chords: one a beat, without gaps, from 0 to `seconds`.
+        key: None where nothing pitched was heard.
+        tuning_cents: offset of the source from A = 440 Hz.
+        drums: strokes by start; empty where there is no percussion.
+        pitchedness: sounding notes per second weighted by velocity; below 0.2 counts as unpitched.
+        sustain: `[T, 88]` level of each semitone at `FRAME_RATE` frames a second.
+        percussive: `[N]` percussive layer at `ANALYSIS_RATE`.
+        percussive_gain: multiply `percussive` by this to be at the level it has in the clip.
+    """
+
+    seconds: float
+    bpm: float
+    tempo_confidence: float
+    is_steady: bool
+    beats: NDArray[np.float64]
+    downbeat: int
+    notes: tuple[Note, ...]
+    chords: tuple[Chord, ...]
+    key: Key | None
+    tuning_cents: float
+    drums: tuple[DrumHit, ...]
+    pitchedness: float
+    sustain: NDArray[np.float32]
+    percussive: NDArray[np.float32]
+    percussive_gain: float
+
+    @property
+    def is_pitched(self) -> bool:
+        """Whether there is harmony to keep."""
+        return self.pitchedness >= 0.2 and bool(self.notes)
+
+    @property
+    def beat_seconds(self) -> float:
+        """Length of a beat."""
+        return 60.0 / self.bpm
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One player's notes, by start."""
+
+    voice: Voice
+    notes: tuple[Note, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """Everything the renderer needs; it looks at nothing else.
+
+    Attributes:
+        seconds: length of the result.
+        parts: pitched players.
+        hits: drum strokes for `drums` (the kit); kicks also drive a `duck` effect.
+        drums: the kit, or None.
+        kick_root: pitch class kicks and 808s are tuned to, or None.
+        halo: sustain layer driven by `Heard.sustain`, or None.
+        effects: bus effects in order.
+        beat_seconds: for tempo-synchronous effects.
+        tuning_cents: everything is rendered at the source's tuning, so that blends do not beat.
+    """
+
+    seconds: float
+    parts: tuple[Part, ...]
+    hits: tuple[DrumHit, ...] = ()
+    drums: Drums | None = None
+    kick_root: int | None = None
+    halo: Halo | None = None
+    effects: tuple[Effect, ...] = ()
+    beat_seconds: float = 0.5
+    tuning_cents: float = 0.0
+    notices: tuple[str, ...] = field(default=())

@@ -1,0 +1,75 @@
+"""What an engine may offer. One protocol a capability; an engine implements the ones its card lists.
+
+Engines get `on_step` and know nothing else of jobs. `on_step` may raise to stop the work; it raises a
+`BaseException` that no engine may catch.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from server.media.clip import Clip
+from variations import Variation
+
+OnStep = Callable[[int, int], None]
+"""Called as `on_step(done, total)` between steps."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Brief:
+    """What the musician asked for.
+
+    Attributes:
+        variation: the preset; for a free prompt the one named `custom`.
+        prompt: the words to follow; replaces the preset's own when it came from the musician.
+        is_custom: whether `prompt` came from the musician.
+        flowstep: in (0, 1]; the pivot of an edit. Higher stays closer to the source, 1.0 is identity.
+        strength: in [0, 1]; the arranger's clear name for how much changes. None: from `flowstep`.
+        solver: `euler` or `midpoint`.
+        steps: solver steps, or None for the preset's.
+        seed: what is random is drawn from it alone.
+        bpm: tempo the DAW knows, as a hint.
+    """
+
+    variation: Variation
+    prompt: str
+    is_custom: bool = False
+    flowstep: float = 0.12
+    strength: float | None = None
+    solver: str = "euler"
+    steps: int | None = None
+    seed: int = 0
+    bpm: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transformation:
+    """The result of a transform.
+
+    Attributes:
+        clip: same length, rate as the source; one or two channels.
+        heard: JSON-able facts about the source (`bpm`, `key`, `chords`, …); empty where an engine hears none.
+        understood: words of the prompt that had an effect.
+        ignored: words of the prompt that had none.
+        guessed: the preset taken as a guess where nothing was understood, or None.
+        notices: sentences the musician should read.
+    """
+
+    clip: Clip
+    heard: Mapping[str, Any] = field(default_factory=dict)
+    understood: tuple[str, ...] = ()
+    ignored: tuple[str, ...] = ()
+    guessed: str | None = None
+    notices: tuple[str, ...] = ()
+
+
+class Transforms(Protocol):
+    """Plays the same music with something else."""
+
+    def transform(self, clip: Clip, brief: Brief, *, on_step: OnStep) -> Transformation:
+        """Return the same music in another voice, of exactly the clip's length and rate.
+
+        Raises:
+            errors.EngineFailed: the engine could not do it, with a sentence for the musician.
+        """
+        ...

@@ -1,0 +1,1 @@
+"""Jobs: the record, its lifecycle, and what a running job may do."""

@@ -1,0 +1,1 @@
+"""What the product does with sound: one module a job kind."""

@@ -1,0 +1,1 @@
+"""Sound itself: clips, codecs, cutting, loudness and musical measures."""
