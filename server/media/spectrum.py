@@ -7,7 +7,6 @@ Conventions: frame `t` of every view is centred on sample `t * hop`; outside the
 silence (zero padding); a view of `N` samples has `1 + N // hop` frames.
 """
 
-from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
