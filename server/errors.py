@@ -23,6 +23,7 @@
 
     Stop (BaseException: no `except Exception` of a library can swallow it)
     ├── Cancelled
+    ├── Interrupted
     └── TimedOut
 
 A class docstring is the default message, so no error is ever blank. `code` is what clients switch on,
@@ -175,6 +176,10 @@ class Stop(BaseException):
 
 class Cancelled(Stop):
     """The job was cancelled."""
+
+
+class Interrupted(Stop):
+    """The worker is shutting down; the job goes back to the queue."""
 
 
 class TimedOut(Stop):

@@ -20,7 +20,7 @@ class Brief:
     """What the musician asked for.
 
     Attributes:
-        variation: the preset; for a free prompt the one named `custom`.
+        variation: the preset, or None for a free prompt without one.
         prompt: the words to follow; replaces the preset's own when it came from the musician.
         is_custom: whether `prompt` came from the musician.
         flowstep: in (0, 1]; the pivot of an edit. Higher stays closer to the source, 1.0 is identity.
@@ -31,7 +31,7 @@ class Brief:
         bpm: tempo the DAW knows, as a hint.
     """
 
-    variation: Variation
+    variation: Variation | None
     prompt: str
     is_custom: bool = False
     flowstep: float = 0.12

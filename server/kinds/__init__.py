@@ -1,1 +1,44 @@
-"""What the product does with sound: one module a job kind."""
+"""What the product does with sound: one module a job kind, listed in `KINDS`."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from server import errors
+from server.jobs.kind import JobSpec, Kind, Kinds
+from server.kinds import transform
+
+_MODULES: tuple[Kind, ...] = (transform,)
+
+KINDS: Kinds = {kind.NAME: kind for kind in _MODULES}
+
+
+def kind_named(name: str) -> Kind:
+    """Return a kind.
+
+    Raises:
+        errors.InvalidInput: there is none of that name.
+    """
+    if name not in KINDS:
+        known = ", ".join(KINDS)
+        raise errors.InvalidInput(f"There is no job kind {name!r}; known: {known}.", field="kind")
+    return KINDS[name]
+
+
+def parse(kind: Kind, parameters: Mapping[str, Any]) -> JobSpec:
+    """Return the checked parameters of a kind.
+
+    Raises:
+        errors.InvalidInput: one is wrong; names the field, never repeats the value.
+    """
+    try:
+        spec: JobSpec = kind.Spec.model_validate(parameters)
+    except ValidationError as error:
+        problem = error.errors(include_input=False, include_url=False)[0]
+        cause = problem.get("ctx", {}).get("error")
+        if isinstance(cause, errors.InvalidInput):
+            raise cause from error
+        field = ".".join(str(part) for part in problem["loc"]) or None
+        raise errors.InvalidInput(f"{field}: {problem['msg']}", field=field) from error
+    return spec

@@ -1,0 +1,130 @@
+"""Every setting, read from the environment once and checked before anything starts.
+
+The only module that reads the environment. A wrong value stops the program with the variable's name.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AliasChoices, Field, ValidationError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+PREFIX = "MELODYFLOW_"
+
+
+class InvalidSetting(ValueError):
+    """A setting has a value that cannot be used; the message names the variable."""
+
+
+def _either(*names: str) -> AliasChoices:
+    return AliasChoices(*names)
+
+
+class Settings(BaseSettings):
+    """The settings of one process. Defaults run everything on one machine with nothing installed."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, frozen=True, extra="ignore", populate_by_name=True
+    )
+
+    data_dir: Path = Field(
+        Path("data"),
+        description="Where the embedded broker, database, artifacts and logs live.",
+    )
+    host: str = Field("127.0.0.1", description="Address the web process listens on.")
+    port: Annotated[int, Field(ge=0, le=65535)] = Field(
+        8002, description="Port; 0 picks a free one."
+    )
+    redis_url: str | None = Field(
+        None,
+        validation_alias=_either("redis_url", "MELODYFLOW_REDIS_URL", "REDIS_URL"),
+        description="Broker; unset starts the embedded Valkey.",
+    )
+    database_url: str | None = Field(
+        None,
+        validation_alias=_either("database_url", "MELODYFLOW_DATABASE_URL", "DATABASE_URL"),
+        description="SQLAlchemy URL of the record; unset is SQLite under the data directory.",
+    )
+    artifacts_url: str | None = Field(
+        None,
+        description="Where audio is kept: s3://bucket/prefix, or unset for the data directory.",
+    )
+    async_mode: Literal["threading", "eventlet"] = Field(
+        "threading", description="How Socket.IO runs."
+    )
+    web_threads: Annotated[int, Field(ge=80)] = Field(
+        512, description="Threads of the web process."
+    )
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+        ("*",), description="Origins that may call from a browser, separated by commas."
+    )
+    max_body_megabytes: Annotated[int, Field(ge=1, le=1024)] = Field(
+        128, description="Largest request body."
+    )
+    max_source_seconds: Annotated[float, Field(gt=0, le=3600)] = Field(
+        300.0, description="Longest audio a job takes."
+    )
+    max_waiting_jobs: Annotated[int, Field(ge=1)] = Field(
+        64, description="Jobs that may wait before 503."
+    )
+    job_timeout_seconds: Annotated[int, Field(ge=1)] = Field(
+        600, description="Longest a job may run."
+    )
+    transform_wait_seconds: Annotated[float, Field(gt=0)] = Field(
+        290.0, description="How long a synchronous /transform waits for its result."
+    )
+    lease_seconds: Annotated[float, Field(ge=1)] = Field(
+        12.0,
+        description="A running job whose worker was silent this long is started again.",
+    )
+    max_attempts: Annotated[int, Field(ge=1)] = Field(
+        3, description="Starts of a job before it fails."
+    )
+    results_hours: Annotated[float, Field(ge=1)] = Field(
+        24.0, description="How long results are kept."
+    )
+    audio_transfer_dir: Path | None = Field(
+        None,
+        description="The only directory audio_file_path may name files in; unset refuses the field.",
+    )
+    sound_bank: Path | None = Field(
+        None, description="SF2 or SF3 file for the arranger; unset looks for one."
+    )
+    transcription_model: Path | None = Field(
+        None,
+        description="ONNX file of the transcription network; unset looks for the installed one.",
+    )
+    engine_idle_seconds: Annotated[float, Field(ge=0)] = Field(
+        900.0, description="An engine unused this long is unloaded; 0 keeps it."
+    )
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        "INFO", description="Least level logged."
+    )
+    environment: str = Field("production", description="A name shown by /health.")
+
+    @classmethod
+    def from_environment(cls, **changes: Any) -> Self:
+        """Read the environment; `changes` win over it.
+
+        Raises:
+            InvalidSetting: a variable has a value that cannot be used.
+        """
+        given = {name: value for name, value in changes.items() if value is not None}
+        try:
+            return cls(**given)
+        except ValidationError as error:
+            raise InvalidSetting(_sentence(error)) from error
+
+    @property
+    def record_url(self) -> str:
+        """SQLAlchemy URL of the database."""
+        return self.database_url or f"sqlite:///{(self.data_dir / 'melodyflow.sqlite3').resolve()}"
+
+
+def _sentence(error: ValidationError) -> str:
+    problems = []
+    for problem in error.errors(include_input=False, include_url=False):
+        name = str(problem["loc"][0]) if problem["loc"] else "?"
+        variable = name if name.isupper() else PREFIX + name.upper()
+        problems.append(f"{variable}: {problem['msg']}")
+    return "; ".join(problems)

@@ -1,0 +1,50 @@
+"""The table of engines: all that the web process knows about them.
+
+`module` is a string on purpose: only a worker imports it, so nothing heavy is ever reached from the web
+process. The module has `open_engine(settings)` and `availability(settings)`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineCard:
+    """What is true of an engine everywhere.
+
+    Attributes:
+        name: what clients call it.
+        module: import string of its module.
+        offers: capabilities (names of protocols in `server.engines.protocols`, in lower case).
+        summary: one sentence for people.
+        licence: of code and of what it plays with.
+    """
+
+    name: str
+    module: str
+    offers: frozenset[str]
+    summary: str
+    licence: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Availability:
+    """Whether an engine works on this machine, why not or not fully, and the command that helps."""
+
+    available: bool
+    reason: str = ""
+    advice: str = ""
+
+
+_CARDS = (
+    EngineCard(
+        name="arranger",
+        module="server.engines.arranger.engine",
+        offers=frozenset({"transforms"}),
+        summary="Hears the notes, chords and drums of a clip and plays them with other instruments, on the CPU.",
+        licence="MIT; transcription network Apache-2.0; sound bank FluidR3Mono MIT",
+    ),
+)
+
+ENGINES: Mapping[str, EngineCard] = {card.name: card for card in _CARDS}
+"""By name, best first: `auto` takes the first that is available."""

@@ -1,0 +1,128 @@
+"""What a running job may do: read, ask for an engine, tell its progress, store, conclude.
+
+The one object a kind's `run` gets. Asking is also where a job learns that it should stop: `report` and the
+functions made by `stage` raise `errors.Cancelled` or `errors.TimedOut`.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from server import errors
+from server.jobs.events import event_of
+from server.jobs.ports import (
+    Artifact,
+    ArtifactStore,
+    Engines,
+    Events,
+    JobStore,
+    Session,
+    SessionStore,
+)
+from server.jobs.record import Job, Output, now
+
+REPORT_INTERVAL_SECONDS = 0.1
+"""Least time between two records of mere progress; a change of stage is always recorded."""
+
+
+class Context:
+    """The outside world of one running job."""
+
+    def __init__(
+        self,
+        job: Job,
+        *,
+        jobs: JobStore,
+        artifacts: ArtifactStore,
+        sessions: SessionStore,
+        events: Events,
+        engines: Engines,
+        timeout_seconds: float,
+        is_stopping: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """Take the job as it was started and the ports it may use."""
+        self.job = job
+        self._jobs = jobs
+        self._artifacts = artifacts
+        self._sessions = sessions
+        self._is_stopping = is_stopping
+        self._events = events
+        self._engines = engines
+        self._deadline = time.monotonic() + timeout_seconds
+        self._reported_at = 0.0
+
+    def engine(self, name: str, capability: str) -> Any:
+        """Return an opened engine; the record names it from now on.
+
+        Raises:
+            errors.EngineUnavailable: none can do it here.
+        """
+        chosen, engine = self._engines.open(name, capability)
+        self._record(self.job.evolved(engine=chosen))
+        return engine
+
+    def stage(self, name: str, start: float, end: float) -> Callable[[int, int], None]:
+        """Return an `on_step(done, total)` that maps a stage onto [start, end] of the job."""
+
+        def on_step(done: int, total: int) -> None:
+            share = min(max(done / total, 0.0), 1.0) if total > 0 else 1.0
+            self.report(start + (end - start) * share, stage=name)
+
+        on_step(0, 1)
+        return on_step
+
+    def report(self, progress: float, *, stage: str | None = None) -> None:
+        """Tell how far the job is (0 to 1). Never goes back.
+
+        Raises:
+            errors.Cancelled: somebody asked for it.
+            errors.TimedOut: the deadline passed.
+            errors.Interrupted: this worker is shutting down.
+        """
+        self._stop_if_asked()
+        stage = stage or self.job.stage
+        due = time.monotonic() - self._reported_at >= REPORT_INTERVAL_SECONDS
+        if stage != self.job.stage or (due and progress > self.job.progress):
+            self._record(self.job.evolved(progress=max(progress, self.job.progress), stage=stage))
+
+    def read(self, artifact_id: str) -> bytes:
+        """Return the bytes of an artifact."""
+        return self._artifacts.read(artifact_id)
+
+    def save(self, data: bytes, *, name: str, media_type: str, **facts: Any) -> Artifact:
+        """Store one output of this job under a name."""
+        artifact = self._artifacts.save(data, name=name, media_type=media_type, **facts)
+        kept = tuple(output for output in self.job.outputs if output.name != name)
+        self.job = replace(self.job, outputs=(*kept, Output(name, artifact.id)))
+        return artifact
+
+    def remember(self, *, last_input: str, last_processed: str) -> None:
+        """Note input and result in the job's session, for undo, retry and transform-again."""
+        if self.job.session_id is None:
+            return
+        session = self._sessions.find(self.job.session_id) or Session(id=self.job.session_id)
+        changes = {"last_input": last_input, "transform_input": last_input}
+        self._sessions.put(
+            replace(session, last_processed=last_processed, updated_at=now(), **changes)
+        )
+
+    def conclude(
+        self, *, seed: int | None, report: Mapping[str, Any], recipe: Mapping[str, Any]
+    ) -> None:
+        """Note the seed used, the report and the recipe; the runner records them with the ending."""
+        self.job = replace(self.job, seed=seed, report=report, recipe=recipe)
+
+    def _stop_if_asked(self) -> None:
+        if self._jobs.is_cancel_requested(self.job.id):
+            raise errors.Cancelled
+        if time.monotonic() > self._deadline:
+            raise errors.TimedOut
+        if self._is_stopping():
+            raise errors.Interrupted
+
+    def _record(self, after: Job) -> None:
+        before, self.job = self.job, after
+        self._jobs.update(after)
+        self._reported_at = time.monotonic()
+        self._events.publish(event_of(before, after))

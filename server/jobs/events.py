@@ -1,0 +1,52 @@
+"""News about jobs, derived from how a record changed."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from server.jobs.record import Job, Status
+
+
+class EventName(StrEnum):
+    """Everything that can be told about a job."""
+
+    QUEUED = "queued"
+    STARTED = "started"
+    RESTARTED = "restarted"
+    PROGRESS = "progress"
+    FINISHED = "finished"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One change: its name and the record after it. `job.version` orders the events of a job."""
+
+    name: EventName
+    job: Job
+
+
+def event_of(before: Job | None, after: Job) -> Event:
+    """Return the event that a change from `before` to `after` is."""
+    if before is not None and before.status is after.status is Status.RUNNING:
+        return Event(EventName.PROGRESS, after)
+    if after.status is Status.RUNNING:
+        return Event(EventName.STARTED, after)
+    if after.status is Status.QUEUED:
+        return Event(EventName.QUEUED if before is None else EventName.RESTARTED, after)
+    return Event(EventName(after.status), after)
+
+
+@dataclass(frozen=True, slots=True)
+class Emission:
+    """One message to the clients in a room."""
+
+    name: str
+    payload: Mapping[str, Any]
+    room: str
+
+
+Translator = Callable[[Event], Iterable[Emission]]
+"""Turns an event into what clients of some contract expect to be sent."""

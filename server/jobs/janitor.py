@@ -1,0 +1,56 @@
+"""Puts right what crashes and restarts leave behind. Safe to run anywhere, any number of times at once."""
+
+import logging
+from dataclasses import dataclass
+from datetime import timedelta
+
+from server import errors
+from server.jobs.events import event_of
+from server.jobs.ports import ArtifactStore, Events, JobStore, Queue
+from server.jobs.record import Job, JobError, Status, now
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Janitor:
+    """Sweeps the record: lost leases, forgotten queue entries, expired results."""
+
+    jobs: JobStore
+    queue: Queue
+    artifacts: ArtifactStore
+    events: Events
+    max_attempts: int
+    keep: timedelta
+
+    def sweep(self) -> None:
+        """Do everything once; while the wire is down the queue is left for the next time."""
+        for job in self.jobs.abandoned(now()):
+            self._take_back(job)
+        try:
+            self._requeue_forgotten()
+        except errors.WireDown:
+            log.warning("the wire is down, waiting jobs stay in the record")
+        self._remove_expired()
+
+    def _take_back(self, job: Job) -> None:
+        if job.attempt < self.max_attempts:
+            after = job.handed_back()
+        else:
+            error = JobError("worker_lost", f"The job's worker died {job.attempt} times.")
+            after = job.ended(Status.FAILED, keep=self.keep, error=error)
+        try:
+            self.jobs.update(after)
+        except errors.Conflict:  # its worker is alive after all, or another janitor was quicker
+            return
+        log.warning("lease lost, job is %s again", after.status, extra={"job": job.id})
+        self.events.publish(event_of(job, after))
+
+    def _requeue_forgotten(self) -> None:
+        for job in self.jobs.waiting():
+            if not self.queue.knows(job):
+                self.queue.enqueue(job)
+
+    def _remove_expired(self) -> None:
+        for artifact in self.artifacts.expired(now()):
+            self.artifacts.delete(artifact.id)

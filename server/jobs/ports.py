@@ -1,0 +1,209 @@
+"""What jobs need of the outside world. Each port has an adapter and passes the same tests as any other."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Protocol
+
+from server.jobs.events import Event
+from server.jobs.record import Job, new_id, now
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Artifact:
+    """A stored file: its facts, not its bytes."""
+
+    id: str = field(default_factory=new_id)
+    name: str
+    media_type: str
+    size_bytes: int
+    seconds: float | None = None
+    sample_rate: int | None = None
+    channels: int | None = None
+    created_at: datetime = field(default_factory=now)
+    expires_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """A plugin session: which artifacts undo, retry and transform-again refer to."""
+
+    id: str
+    last_input: str | None = None
+    last_processed: str | None = None
+    transform_input: str | None = None
+    job_id: str | None = None
+    updated_at: datetime = field(default_factory=now)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offer:
+    """What a worker says of one engine."""
+
+    engine: str
+    available: bool
+    reason: str = ""
+    advice: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerNote:
+    """A live worker: what it listens to and which engines it has."""
+
+    id: str
+    queues: Sequence[str]
+    offers: Sequence[Offer]
+    job_id: str | None = None
+    seen_at: datetime = field(default_factory=now)
+
+
+class JobStore(Protocol):
+    """The record of jobs; the truth about them."""
+
+    def add(self, job: Job) -> None:
+        """Keep a new job."""
+        ...
+
+    def get(self, job_id: str) -> Job:
+        """Return a job. Raises `errors.NoSuchJob`."""
+        ...
+
+    def update(self, job: Job) -> None:
+        """Replace version `job.version - 1`. Raises `errors.Conflict` if another change came first."""
+        ...
+
+    def request_cancel(self, job_id: str) -> None:
+        """Set the flag a running job asks about; it is no part of the versioned record."""
+        ...
+
+    def is_cancel_requested(self, job_id: str) -> bool:
+        """Whether the flag is set."""
+        ...
+
+    def waiting(self) -> Sequence[Job]:
+        """Return queued jobs, oldest first."""
+        ...
+
+    def running(self) -> Sequence[Job]:
+        """Return running jobs."""
+        ...
+
+    def extend_lease(self, job_id: str, worker: str, until: datetime) -> bool:
+        """Move the lease of a job this worker still holds; False when it was taken away."""
+        ...
+
+    def abandoned(self, at: datetime) -> Sequence[Job]:
+        """Return running jobs whose lease ended before `at`."""
+        ...
+
+    def position(self, job: Job) -> int:
+        """Return how many queued jobs are ahead of a queued one."""
+        ...
+
+    def active_in_session(self, session_id: str) -> Job | None:
+        """Return the newest unfinished job of a session."""
+        ...
+
+    def newest_in_session(self, session_id: str) -> Job | None:
+        """Return the newest job of a session."""
+        ...
+
+    def expired(self, at: datetime) -> Sequence[Job]:
+        """Return ended jobs that still have outputs but are past `expires_at`."""
+        ...
+
+
+class SessionStore(Protocol):
+    """Plugin sessions."""
+
+    def find(self, session_id: str) -> Session | None:
+        """Return a session or None."""
+        ...
+
+    def put(self, session: Session) -> None:
+        """Create or replace."""
+        ...
+
+    def delete(self, session_id: str) -> None:
+        """Forget it; unknown ids are no error."""
+        ...
+
+
+class ArtifactStore(Protocol):
+    """Files and their facts. A file is visible whole or not at all."""
+
+    def save(self, data: bytes, *, name: str, media_type: str, **facts: Any) -> Artifact:
+        """Store bytes. `facts`: seconds, sample_rate, channels, expires_at. Raises `errors.StorageFailed`."""
+        ...
+
+    def get(self, artifact_id: str) -> Artifact:
+        """Return the facts. Raises `errors.NoSuchArtifact`, `errors.Expired`."""
+        ...
+
+    def read(self, artifact_id: str) -> bytes:
+        """Return all bytes. Raises as `get`."""
+        ...
+
+    def chunks(self, artifact_id: str, start: int, end: int) -> Iterator[bytes]:
+        """Yield the bytes [start, end). Raises as `get`."""
+        ...
+
+    def delete(self, artifact_id: str) -> None:
+        """Remove bytes and facts; unknown ids are no error."""
+        ...
+
+    def expired(self, at: datetime) -> Sequence[Artifact]:
+        """Return artifacts past `expires_at`."""
+        ...
+
+
+class WorkerStore(Protocol):
+    """Who is at work."""
+
+    def announce(self, note: WorkerNote) -> None:
+        """Create or renew a worker's note."""
+        ...
+
+    def leave(self, worker_id: str) -> None:
+        """Remove it."""
+        ...
+
+    def live(self, within: timedelta) -> Sequence[WorkerNote]:
+        """Return the workers seen within that time."""
+        ...
+
+
+class Queue(Protocol):
+    """The wire that carries job ids to workers. It may be lost without losing a job."""
+
+    def enqueue(self, job: Job) -> None:
+        """Hand a queued job to the workers; the same attempt twice is once. Raises `errors.WireDown`."""
+        ...
+
+    def knows(self, job: Job) -> bool:
+        """Whether the wire still holds this queued job. Raises `errors.WireDown`."""
+        ...
+
+    def ping(self) -> bool:
+        """Whether the wire answers."""
+        ...
+
+
+class Events(Protocol):
+    """Where changes of records are told. Never raises: the record is the truth, events are news."""
+
+    def publish(self, event: Event) -> None:
+        """Tell it to whoever listens."""
+        ...
+
+
+class Engines(Protocol):
+    """What a running job may ask for."""
+
+    def open(self, name: str, capability: str) -> tuple[str, Any]:
+        """Return the name and the opened engine; `auto` takes the best available.
+
+        Raises:
+            errors.EngineUnavailable: none can do it here.
+        """
+        ...

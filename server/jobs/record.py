@@ -1,0 +1,156 @@
+"""The job record: what a job is, and which moves its status may make.
+
+Records are replaced, never edited. Knows nothing of databases, queues or audio.
+"""
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Any, Self
+
+from server import errors
+
+
+class Status(StrEnum):
+    """Where a job is in its life. No other state exists."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    FINISHED = "finished"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def is_final(self) -> bool:
+        """Whether nothing more will happen."""
+        return self in FINAL
+
+
+FINAL = frozenset({Status.FINISHED, Status.FAILED, Status.CANCELLED})
+
+MOVES: Mapping[Status, frozenset[Status]] = {
+    Status.QUEUED: frozenset({Status.RUNNING, Status.CANCELLED, Status.FAILED}),
+    # back to QUEUED: the lease expired, or a worker hands its job back on shutdown
+    Status.RUNNING: frozenset({Status.RUNNING, Status.QUEUED, *FINAL}),
+    Status.FINISHED: frozenset(),
+    Status.FAILED: frozenset(),
+    Status.CANCELLED: frozenset(),
+}
+
+
+def now() -> datetime:
+    """Return the time in UTC."""
+    return datetime.now(UTC)
+
+
+def new_id() -> str:
+    """Return an unguessable id of 32 hexadecimal digits (clients paste it into URLs unescaped)."""
+    return uuid.uuid4().hex
+
+
+@dataclass(frozen=True, slots=True)
+class JobError:
+    """Why a job failed: a code for programs and a sentence for people."""
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """One file a job made: its name within the job and the artifact that holds it."""
+
+    name: str
+    artifact_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One job.
+
+    Attributes:
+        spec: all parameters, JSON-able, as the kind's `Spec` wrote them.
+        version: rises by one with every change; the store refuses a change of an older version.
+        attempt: how often it was started.
+        progress: 0 to 1, never going back within an attempt.
+        stage: what is being done, in one word.
+        session_id: the plugin session it belongs to.
+        engine: who does it; known once it runs.
+        seed: the seed really used.
+        report: facts about source and result.
+        recipe: everything needed to run it again.
+        lease_expires_at: a running job whose worker is silent beyond this is taken from it.
+    """
+
+    id: str = field(default_factory=new_id)
+    kind: str
+    spec: Mapping[str, Any]
+    status: Status = Status.QUEUED
+    version: int = 0
+    attempt: int = 0
+    progress: float = 0.0
+    stage: str = "queued"
+    session_id: str | None = None
+    engine: str | None = None
+    seed: int | None = None
+    outputs: tuple[Output, ...] = ()
+    report: Mapping[str, Any] | None = None
+    recipe: Mapping[str, Any] | None = None
+    error: JobError | None = None
+    worker: str | None = None
+    created_at: datetime = field(default_factory=now)
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    expires_at: datetime | None = None
+    lease_expires_at: datetime | None = None
+
+    def evolved(self, **changes: Any) -> Self:
+        """Return the next version of the record within the same status."""
+        return replace(self, version=self.version + 1, **changes)
+
+    def moved(self, status: Status, **changes: Any) -> Self:
+        """Return the record in another status.
+
+        Raises:
+            errors.Conflict: the present status does not allow this move.
+        """
+        if status not in MOVES[self.status]:
+            raise errors.Conflict(f"The job is already {self.status}.")
+        return self.evolved(status=status, **changes)
+
+    def started(self, *, worker: str, lease: timedelta) -> Self:
+        """Return the record as a worker takes it."""
+        at = now()
+        return self.moved(
+            Status.RUNNING,
+            attempt=self.attempt + 1,
+            progress=0.0,
+            stage="warming",
+            worker=worker,
+            started_at=at,
+            lease_expires_at=at + lease,
+        )
+
+    def handed_back(self) -> Self:
+        """Return the record waiting once more, after its worker went away."""
+        return self.moved(
+            Status.QUEUED,
+            progress=0.0,
+            stage="queued",
+            worker=None,
+            lease_expires_at=None,
+        )
+
+    def ended(self, status: Status, *, keep: timedelta, **changes: Any) -> Self:
+        """Return the record in its final status; `keep` is how long results live."""
+        at = now()
+        return self.moved(
+            status,
+            stage=str(status),
+            ended_at=at,
+            expires_at=at + keep,
+            lease_expires_at=None,
+            **changes,
+        )

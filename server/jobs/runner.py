@@ -1,0 +1,141 @@
+"""Runs one job from QUEUED to its ending. The only writer of a running job's record.
+
+One of the two places with a broad `except`: whatever a kind raises becomes the job's ending, told in a
+sentence, with the trace in the log alone.
+"""
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+
+from server import errors
+from server.jobs.context import Context
+from server.jobs.events import event_of
+from server.jobs.kind import Kinds
+from server.jobs.ports import ArtifactStore, Engines, Events, JobStore, SessionStore
+from server.jobs.record import Job, JobError, Status, now
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """How long things may take."""
+
+    timeout_seconds: float
+    lease: timedelta
+    keep: timedelta
+    max_attempts: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Runner:
+    """Runs jobs in this process, one at a time."""
+
+    worker: str
+    kinds: Kinds
+    jobs: JobStore
+    artifacts: ArtifactStore
+    sessions: SessionStore
+    events: Events
+    engines: Engines
+    limits: Limits
+    is_stopping: Callable[[], bool] = lambda: False
+
+    def run(self, job_id: str) -> None:
+        """Run a queued job to its ending; a job that is not queued any more is left alone."""
+        job = self.jobs.get(job_id)
+        if job.status is not Status.QUEUED:
+            log.info("job is %s, nothing to run", job.status, extra={"job": job_id})
+            return
+        try:
+            started = self._record(job, job.started(worker=self.worker, lease=self.limits.lease))
+        except errors.Conflict:  # cancelled, or another worker was quicker
+            return
+        with _Lease(self.jobs, started, self.limits.lease):
+            ending = self._perform(started)
+        self._conclude(ending)
+
+    def _perform(self, job: Job) -> tuple[Job, Job]:
+        ctx = self._context(job)
+        try:
+            kind = self.kinds[job.kind]
+            kind.run(kind.Spec.model_validate(job.spec), ctx)
+        except errors.Cancelled:
+            return ctx.job, self._ended(ctx.job, Status.CANCELLED)
+        except errors.Interrupted:
+            return ctx.job, ctx.job.handed_back()
+        except errors.TimedOut:
+            return ctx.job, self._failed(ctx.job, "timed_out", errors.TimedOut.__doc__ or "")
+        except errors.MelodyflowError as error:
+            log.warning("job failed: %s", error.message, extra={"job": job.id})
+            return ctx.job, self._failed(ctx.job, error.code, error.message)
+        except MemoryError:
+            return ctx.job, self._failed(ctx.job, "out_of_memory", errors.OutOfMemory().message)
+        except Exception:
+            log.exception("job failed unexpectedly", extra={"job": job.id})
+            return ctx.job, self._failed(ctx.job, "internal", errors.MelodyflowError().message)
+        return ctx.job, self._ended(ctx.job, Status.FINISHED, progress=1.0)
+
+    def _context(self, job: Job) -> Context:
+        return Context(
+            job,
+            jobs=self.jobs,
+            artifacts=self.artifacts,
+            sessions=self.sessions,
+            events=self.events,
+            engines=self.engines,
+            timeout_seconds=self.limits.timeout_seconds,
+            is_stopping=self.is_stopping,
+        )
+
+    def _ended(self, job: Job, status: Status, **changes: object) -> Job:
+        return job.ended(status, keep=self.limits.keep, **changes)
+
+    def _failed(self, job: Job, code: str, message: str) -> Job:
+        return self._ended(job, Status.FAILED, error=JobError(code, message))
+
+    def _conclude(self, change: tuple[Job, Job]) -> None:
+        before, after = change
+        try:
+            self._record(before, after)
+        except errors.Conflict:
+            # the lease was lost and the job given to somebody else: this result is not the job's
+            log.warning("job was taken away, result discarded", extra={"job": before.id})
+            self._discard(after)
+
+    def _discard(self, job: Job) -> None:
+        for output in job.outputs:
+            self.artifacts.delete(output.artifact_id)
+
+    def _record(self, before: Job, after: Job) -> Job:
+        self.jobs.update(after)
+        self.events.publish(event_of(before, after))
+        return after
+
+
+class _Lease:
+    """Renews a running job's lease from a thread, so that a long step does not look like a dead worker."""
+
+    def __init__(self, jobs: JobStore, job: Job, lease: timedelta) -> None:
+        self._jobs = jobs
+        self._job = job
+        self._lease = lease
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._renew, name="lease", daemon=True)
+
+    def __enter__(self) -> None:
+        self._thread.start()
+
+    def __exit__(self, *_: object) -> None:
+        self._done.set()
+        self._thread.join()
+
+    def _renew(self) -> None:
+        while not self._done.wait(self._lease.total_seconds() / 4):
+            if not self._jobs.extend_lease(
+                self._job.id, str(self._job.worker), now() + self._lease
+            ):
+                return

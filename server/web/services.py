@@ -1,0 +1,20 @@
+"""What the web process is given. Routes reach the world through this and nothing else."""
+
+from dataclasses import dataclass
+
+from server.config import Settings
+from server.jobs.ports import ArtifactStore, Queue, SessionStore, WorkerStore
+from server.jobs.service import JobService
+
+
+@dataclass(frozen=True, kw_only=True)
+class Services:
+    """The ports of one web process; `message_queue` is the broker that carries Socket.IO events."""
+
+    settings: Settings
+    jobs: JobService
+    artifacts: ArtifactStore
+    sessions: SessionStore
+    workers: WorkerStore
+    queue: Queue
+    message_queue: str | None
