@@ -1,0 +1,113 @@
+"""Cutting and joining samples: windows, fades, crossfades.
+
+Positions and lengths are samples, never seconds; arrays are `[C, N]` float32. Knows nothing of
+beats: the caller decides where to cut. Fade curves are read at the middle of each sample, so that
+the falling one is the rising one mirrored and no sample of an overlap is lost to a zero.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from server.media.clip import Clip, Samples
+
+Law = Literal["equal_power", "equal_gain"]
+"""Equal power keeps the level of two unlike sounds, equal gain that of two nearly equal ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The samples from `start` up to, not including, `end`.
+
+    Raises:
+        ValueError: `0 <= start <= end` does not hold.
+    """
+
+    start: int
+    end: int
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.start <= self.end:
+            raise ValueError(f"a window cannot go from {self.start} to {self.end}")
+
+    @property
+    def length(self) -> int:
+        """Number of samples."""
+        return self.end - self.start
+
+
+def rising(length: int, law: Law) -> Samples:
+    """Return the gains of a fade in, `[length]`; the fade out is its reverse.
+
+    Equal power: sin² + cos² = 1. Equal gain: a straight line and its complement.
+    """
+    position = (np.arange(length) + 0.5) / max(length, 1)
+    gains = np.sin(0.5 * np.pi * position) if law == "equal_power" else position
+    return np.asarray(gains, dtype=np.float32)
+
+
+def cut(clip: Clip, window: Window) -> Clip:
+    """Return a copy of the part of a clip; what lies beyond its end is left out."""
+    return clip.with_samples(clip.samples[:, window.start : window.end].copy())
+
+
+def fit_length(samples: Samples, length: int) -> Samples:
+    """Return exactly `length` samples `[C, length]`: cut, or followed by silence."""
+    kept = samples[:, :length]
+    fitted = np.pad(kept, ((0, 0), (0, length - kept.shape[1])))
+    return np.ascontiguousarray(fitted, dtype=np.float32)
+
+
+def crossfade(
+    first: Samples, second: Samples, *, overlap: int, law: Law = "equal_power"
+) -> Samples:
+    """Join two sounds that share `overlap` samples, `[C, len(first) + len(second) - overlap]`.
+
+    Raises:
+        ValueError: the overlap is longer than either, or the channels differ.
+    """
+    if first.shape[0] != second.shape[0]:
+        raise ValueError("both sides must have the same number of channels")
+    if not 0 <= overlap <= min(first.shape[1], second.shape[1]):
+        raise ValueError(f"an overlap of {overlap} samples does not fit")
+    gains = rising(overlap, law)
+    shared_from = first.shape[1] - overlap
+    shared = first[:, shared_from:] * gains[::-1] + second[:, :overlap] * gains
+    return np.concatenate([first[:, :shared_from], shared, second[:, overlap:]], axis=1)
+
+
+def replace(
+    clip: Clip, window: Window, content: Samples, *, overlap: int, law: Law = "equal_power"
+) -> Clip:
+    """Return the clip with `content` `[C, window.length]` in the window.
+
+    The crossfades lie inside the window, so everything outside it is bit-identical. A side that
+    touches the edge of the clip has no seam and no fade. The overlap shrinks to half the window if
+    need be.
+
+    Raises:
+        ValueError: the window leaves the clip, or the content has another shape than the window.
+    """
+    if window.end > clip.length:
+        raise ValueError("the window reaches beyond the clip")
+    if content.shape != (clip.channels, window.length):
+        raise ValueError(f"the content must have shape {(clip.channels, window.length)}")
+    overlap = min(overlap, window.length // 2)
+    before, after = (overlap if window.start else 0), (overlap if window.end < clip.length else 0)
+    samples = crossfade(clip.samples[:, : window.start + before], content, overlap=before, law=law)
+    samples = crossfade(samples, clip.samples[:, window.end - after :], overlap=after, law=law)
+    return clip.with_samples(samples)
+
+
+def fade_edges(samples: Samples, length: int) -> Samples:
+    """Return the samples with a straight fade of `length` samples at either end, `[C, N]`.
+
+    In a clip shorter than two fades they meet in the middle.
+    """
+    length = min(length, samples.shape[1] // 2)
+    faded = samples.copy()
+    gains = rising(length, "equal_gain")
+    faded[:, :length] *= gains
+    faded[:, samples.shape[1] - length :] *= gains[::-1]
+    return faded
