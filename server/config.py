@@ -1,6 +1,7 @@
 """Every setting, read from the environment once and checked before anything starts.
 
-The only module that reads the environment. A wrong value stops the program with the variable's name.
+The only module that reads the environment. A wrong value stops the program with the variable's
+name.
 """
 
 from pathlib import Path
@@ -21,7 +22,7 @@ def _either(*names: str) -> AliasChoices:
 
 
 class Settings(BaseSettings):
-    """The settings of one process. Defaults run everything on one machine with nothing installed."""
+    """Settings of one process. Defaults run everything on one machine with nothing installed."""
 
     model_config = SettingsConfigDict(
         env_prefix=PREFIX, frozen=True, extra="ignore", populate_by_name=True
@@ -85,7 +86,7 @@ class Settings(BaseSettings):
     )
     audio_transfer_dir: Path | None = Field(
         None,
-        description="The only directory audio_file_path may name files in; unset refuses the field.",
+        description="The only directory audio_file_path may name files in; unset refuses it.",
     )
     sound_bank: Path | None = Field(
         None, description="SF2 or SF3 file for the arranger; unset looks for one."

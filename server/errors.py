@@ -26,8 +26,8 @@
     ├── Interrupted
     └── TimedOut
 
-A class docstring is the default message, so no error is ever blank. `code` is what clients switch on,
-`status` the HTTP status. Messages are read by musicians: no paths, no traces, no secrets.
+A class docstring is the default message, so no error is ever blank. `code` is what clients switch
+on, `status` the HTTP status. Messages are read by musicians: no paths, no traces, no secrets.
 """
 
 from typing import ClassVar

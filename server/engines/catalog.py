@@ -1,7 +1,7 @@
 """The table of engines: all that the web process knows about them.
 
-`module` is a string on purpose: only a worker imports it, so nothing heavy is ever reached from the web
-process. The module has `open_engine(settings)` and `availability(settings)`.
+`module` is a string on purpose: only a worker imports it, so nothing heavy is ever reached from the
+web process. The module has `open_engine(settings)` and `availability(settings)`.
 """
 
 from collections.abc import Mapping
@@ -41,7 +41,10 @@ _CARDS = (
         name="arranger",
         module="server.engines.arranger.engine",
         offers=frozenset({"transforms"}),
-        summary="Hears the notes, chords and drums of a clip and plays them with other instruments, on the CPU.",
+        summary=(
+            "Hears the notes, chords and drums of a clip and plays them with other instruments, "
+            "on the CPU."
+        ),
         licence="MIT; transcription network Apache-2.0; sound bank FluidR3Mono MIT",
     ),
 )

@@ -1,6 +1,6 @@
-"""What an engine may offer. One protocol a capability; an engine implements the ones its card lists.
+"""What an engine may offer: one protocol a capability, implemented by the engines that list it.
 
-Engines get `on_step` and know nothing else of jobs. `on_step` may raise to stop the work; it raises a
+Engines get `on_step` and know nothing else of jobs. `on_step` may raise to stop the work, and raises a
 `BaseException` that no engine may catch.
 """
 
@@ -23,7 +23,7 @@ class Brief:
         variation: the preset, or None for a free prompt without one.
         prompt: the words to follow; replaces the preset's own when it came from the musician.
         is_custom: whether `prompt` came from the musician.
-        flowstep: in (0, 1]; the pivot of an edit. Higher stays closer to the source, 1.0 is identity.
+        flowstep: in (0, 1]; pivot of an edit. Higher stays closer to the source, 1.0 is identity.
         strength: in [0, 1]; the arranger's clear name for how much changes. None: from `flowstep`.
         solver: `euler` or `midpoint`.
         steps: solver steps, or None for the preset's.
@@ -48,7 +48,7 @@ class Transformation:
 
     Attributes:
         clip: same length, rate as the source; one or two channels.
-        heard: JSON-able facts about the source (`bpm`, `key`, `chords`, …); empty where an engine hears none.
+        heard: JSON-able facts about the source (`bpm`, `key`, `chords`, …); empty if none is heard.
         understood: words of the prompt that had an effect.
         ignored: words of the prompt that had none.
         guessed: the preset taken as a guess where nothing was understood, or None.

@@ -41,7 +41,7 @@ class Residency:
         return {name: self._availability(card) for name, card in ENGINES.items()}
 
     def open(self, name: str, capability: str) -> tuple[str, Any]:
-        """Return the name and the engine; `auto` takes the first available that offers the capability.
+        """Return the name and the engine; `auto` takes the first available that can.
 
         Raises:
             errors.EngineUnavailable: none can do it here.

@@ -1,7 +1,7 @@
 """What a running job may do: read, ask for an engine, tell its progress, store, conclude.
 
-The one object a kind's `run` gets. Asking is also where a job learns that it should stop: `report` and the
-functions made by `stage` raise `errors.Cancelled` or `errors.TimedOut`.
+The one object a kind's `run` gets. Asking is also where a job learns that it should stop: `report`
+and the functions made by `stage` raise `errors.Cancelled` or `errors.TimedOut`.
 """
 
 import time
@@ -110,7 +110,7 @@ class Context:
     def conclude(
         self, *, seed: int | None, report: Mapping[str, Any], recipe: Mapping[str, Any]
     ) -> None:
-        """Note the seed used, the report and the recipe; the runner records them with the ending."""
+        """Note seed, report and recipe; the runner records them with the ending."""
         self.job = replace(self.job, seed=seed, report=report, recipe=recipe)
 
     def _stop_if_asked(self) -> None:

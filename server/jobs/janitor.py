@@ -1,4 +1,4 @@
-"""Puts right what crashes and restarts leave behind. Safe to run anywhere, any number of times at once."""
+"""Puts right what crashes and restarts leave behind. Safe anywhere, any number of times at once."""
 
 import logging
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What jobs need of the outside world. Each port has an adapter and passes the same tests as any other."""
+"""What jobs need of the outside world; all adapters of a port pass the same tests."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -69,7 +69,7 @@ class JobStore(Protocol):
         ...
 
     def update(self, job: Job) -> None:
-        """Replace version `job.version - 1`. Raises `errors.Conflict` if another change came first."""
+        """Replace version `job.version - 1`. Raises `errors.Conflict` if another came first."""
         ...
 
     def request_cancel(self, job_id: str) -> None:
@@ -133,7 +133,11 @@ class ArtifactStore(Protocol):
     """Files and their facts. A file is visible whole or not at all."""
 
     def save(self, data: bytes, *, name: str, media_type: str, **facts: Any) -> Artifact:
-        """Store bytes. `facts`: seconds, sample_rate, channels, expires_at. Raises `errors.StorageFailed`."""
+        """Store bytes. `facts`: seconds, sample_rate, channels, expires_at.
+
+        Raises:
+            errors.StorageFailed: there is no room, or the store does not answer.
+        """
         ...
 
     def get(self, artifact_id: str) -> Artifact:
@@ -177,7 +181,11 @@ class Queue(Protocol):
     """The wire that carries job ids to workers. It may be lost without losing a job."""
 
     def enqueue(self, job: Job) -> None:
-        """Hand a queued job to the workers; the same attempt twice is once. Raises `errors.WireDown`."""
+        """Hand a queued job to the workers; the same attempt twice is once.
+
+        Raises:
+            errors.WireDown: the broker does not answer.
+        """
         ...
 
     def knows(self, job: Job) -> bool:

@@ -1,7 +1,7 @@
 """Runs one job from QUEUED to its ending. The only writer of a running job's record.
 
-One of the two places with a broad `except`: whatever a kind raises becomes the job's ending, told in a
-sentence, with the trace in the log alone.
+One of the two places with a broad `except`: whatever a kind raises becomes the job's ending, told
+in a sentence, with the trace in the log alone.
 """
 
 import logging
@@ -59,25 +59,31 @@ class Runner:
         self._conclude(ending)
 
     def _perform(self, job: Job) -> tuple[Job, Job]:
+        """Return the record as the kind left it, and its ending."""
         ctx = self._context(job)
         try:
             kind = self.kinds[job.kind]
             kind.run(kind.Spec.model_validate(job.spec), ctx)
-        except errors.Cancelled:
-            return ctx.job, self._ended(ctx.job, Status.CANCELLED)
-        except errors.Interrupted:
-            return ctx.job, ctx.job.handed_back()
-        except errors.TimedOut:
-            return ctx.job, self._failed(ctx.job, "timed_out", errors.TimedOut.__doc__ or "")
+        except errors.Stop as stop:
+            ending = self._stopped(ctx.job, stop)
         except errors.MelodyflowError as error:
             log.warning("job failed: %s", error.message, extra={"job": job.id})
-            return ctx.job, self._failed(ctx.job, error.code, error.message)
+            ending = self._failed(ctx.job, error.code, error.message)
         except MemoryError:
-            return ctx.job, self._failed(ctx.job, "out_of_memory", errors.OutOfMemory().message)
+            ending = self._failed(ctx.job, errors.OutOfMemory.code, errors.OutOfMemory().message)
         except Exception:
             log.exception("job failed unexpectedly", extra={"job": job.id})
-            return ctx.job, self._failed(ctx.job, "internal", errors.MelodyflowError().message)
-        return ctx.job, self._ended(ctx.job, Status.FINISHED, progress=1.0)
+            ending = self._failed(ctx.job, "internal", errors.MelodyflowError().message)
+        else:
+            ending = self._ended(ctx.job, Status.FINISHED, progress=1.0)
+        return ctx.job, ending
+
+    def _stopped(self, job: Job, stop: errors.Stop) -> Job:
+        if isinstance(stop, errors.Interrupted):
+            return job.handed_back()
+        if isinstance(stop, errors.TimedOut):
+            return self._failed(job, "timed_out", str(stop.__doc__))
+        return self._ended(job, Status.CANCELLED)
 
     def _context(self, job: Job) -> Context:
         return Context(
@@ -117,7 +123,7 @@ class Runner:
 
 
 class _Lease:
-    """Renews a running job's lease from a thread, so that a long step does not look like a dead worker."""
+    """Renews a running job's lease: a long step must not look like a dead worker."""
 
     def __init__(self, jobs: JobStore, job: Job, lease: timedelta) -> None:
         self._jobs = jobs

@@ -26,8 +26,8 @@ LARGEST_RANDOM_SEED = 99999
 class Spec(JobSpec):
     """What a transform needs to know.
 
-    `flowstep` is the pivot of an edit: higher stays closer to the source, 1.0 is identity. A seed of -1 or
-    none draws one from 0 to 99999.
+    `flowstep` is the pivot of an edit: higher stays closer to the source, 1.0 is identity. A seed
+    of -1 or none draws one from 0 to 99999.
     """
 
     source: str = Field(description="Id of the artifact to transform.")

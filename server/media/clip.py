@@ -21,7 +21,7 @@ class Clip:
         sample_rate: in Hz.
 
     Raises:
-        ValueError: the samples are not a two-dimensional float32 array, or the rate is not positive.
+        ValueError: the samples are not float32 of two dimensions, or the rate is not positive.
     """
 
     samples: Samples

@@ -1,7 +1,7 @@
 """The vocabulary of the arranger: what was heard, and what shall be played.
 
-Plain frozen values; every other module of the engine speaks in them. Times are seconds from the first
-sample of the clip, pitches are MIDI note numbers, velocities lie in (0, 1].
+Plain frozen values; every other module of the engine speaks in them. Times are seconds from the
+first sample of the clip, pitches are MIDI note numbers, velocities lie in (0, 1].
 """
 
 from dataclasses import dataclass, field
