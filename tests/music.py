@@ -143,22 +143,22 @@ def band(
     notes = [
         note
         for bar, degree in enumerate(degrees)
-        for note in _bar(bar * 4 * beat, beat, key + degree, _is_minor(degree, mode), order)
+        for note in _bar(bar * 4 * beat, beat, key + degree, _third(degree, mode), order)
     ]
     strokes = _strokes(bars, beat, random.random(16)) if drums else []
-    chords = [NAMES[(key + d) % 12] + "m" * _is_minor(d, mode) for d in degrees]
+    chords = [NAMES[(key + d) % 12] + "m" * (_third(d, mode) == 3) for d in degrees]
     mix = _play(notes, strokes, timbre, seconds, sample_rate)
     return _piece(Clip(mix, sample_rate), bpm, chords, notes, strokes)
 
 
-def _is_minor(degree: int, mode: str) -> bool:
-    return degree in _MINOR_DEGREES[mode]
+def _third(degree: int, mode: str) -> int:
+    return 3 if degree in _MINOR_DEGREES[mode] else 4
 
 
-def _bar(start: float, beat: float, root: int, minor: bool, order: NDArray[np.int64]) -> list[Note]:
+def _bar(start: float, beat: float, root: int, third: int, order: NDArray[np.int64]) -> list[Note]:
     """Write one bar: bass on every second beat, a held triad, eight quavers of arpeggio."""
     root %= 12
-    triad = (root, root + (3 if minor else 4), root + 7)
+    triad = (root, root + third, root + 7)
     bass = [Note(start + 2 * half * beat, 1.9 * beat, 36 + root, 0.9) for half in range(2)]
     held = [Note(start, 3.9 * beat, 60 + (pitch % 12), 0.35) for pitch in triad]
     steps = [72 + pitch for pitch in (*triad, root + 12)]

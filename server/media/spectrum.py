@@ -7,7 +7,6 @@ Conventions: frame `t` of every view is centred on sample `t * hop`; outside the
 silence (zero padding); a view of `N` samples has `1 + N // hop` frames.
 """
 
-
 import numpy as np
 from numpy.typing import NDArray
 from scipy import fft, ndimage, signal

@@ -1,0 +1,63 @@
+"""An opened audio file: what its header says, and its samples block by block.
+
+`libsndfile` reads WAV, AIFF, FLAC, MP3, Vorbis and Opus. What it does not know is in `containers`.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import BinaryIO
+
+import numpy as np
+import soundfile
+from numpy.typing import NDArray
+
+from server import errors
+
+Block = NDArray[np.float32]
+
+_BLOCK_SAMPLES = 1 << 16
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Sound that has been opened and not yet decoded.
+
+    Attributes:
+        channels: as the header says.
+        sample_rate: in Hz.
+        length: samples a channel as the header says, or None where it does not; it may lie.
+        is_exact: whether the header counts samples, rather than giving a rounded duration.
+        blocks: `[n, C]` float32 each.
+    """
+
+    channels: int
+    sample_rate: int
+    length: int | None
+    is_exact: bool
+    blocks: Iterator[Block]
+
+
+@contextmanager
+def opened(file: BinaryIO) -> Iterator[Source]:
+    """Open with libsndfile.
+
+    Raises:
+        errors.UnreadableAudio: it cannot be opened, or turns out damaged while its blocks are read.
+    """
+    try:
+        with soundfile.SoundFile(file) as sound:
+            length = sound.frames if 0 < sound.frames < 1 << 62 else None
+            blocks = _blocks(sound)
+            yield Source(sound.channels, sound.samplerate, length, length is not None, blocks)
+    except soundfile.LibsndfileError as damage:
+        raise errors.UnreadableAudio("The audio file is damaged or incomplete.") from damage
+
+
+def _blocks(sound: soundfile.SoundFile) -> Iterator[Block]:
+    frames = max(1, _BLOCK_SAMPLES // sound.channels)
+    while True:
+        block = sound.read(frames, dtype="float32", always_2d=True)
+        if not block.shape[0]:
+            return
+        yield block
