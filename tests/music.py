@@ -137,7 +137,7 @@ def band(
     random = np.random.default_rng(seed)
     loop = _LOOPS[mode][seed % len(_LOOPS[mode])]
     order = random.permutation(4)
-    bars = int(np.ceil(seconds * bpm / 60 / BEATS_A_BAR))
+    bars = _bars(seconds, bpm)
     beat = 60.0 / bpm
     degrees = [loop[bar % 4] for bar in range(bars)]
     notes = [
@@ -261,7 +261,7 @@ def riff(
 
     `cents` detunes the instrument; `transpose` moves the music by semitones.
     """
-    beat, bars = 60.0 / bpm, int(np.ceil(seconds * bpm / 60 / BEATS_A_BAR))
+    beat, bars = 60.0 / bpm, _bars(seconds, bpm)
     notes = [
         Note(
             (bar * 4 + step / 2) * beat,
@@ -308,11 +308,16 @@ def _string(frequency: float, length: int, seed: int, sample_rate: int) -> Wave:
     return np.asarray(signal.lfilter([1.0], feedback, burst) * release)
 
 
+def _bars(seconds: float, bpm: float) -> int:
+    return int(np.ceil(seconds * bpm / 60 / BEATS_A_BAR - 1e-6))
+
+
 def _piece(
     clip: Clip, bpm: float, bar_chords: list[str], notes: list[Note], strokes: list[Stroke]
 ) -> Piece:
     """Keep what begins within the clip, and spread the chords of bars over beats."""
-    beats = np.arange(0.0, clip.seconds, 60.0 / bpm)
+    count = int(np.ceil(clip.seconds * bpm / 60 - 1e-6))
+    beats = np.arange(count, dtype=np.float64) * (60.0 / bpm)
     return Piece(
         clip=clip,
         bpm=bpm,
