@@ -1,9 +1,43 @@
-"""What a preset may say. A misspelt key is an error, never ignored."""
+"""What a preset may say. A misspelt key or name is an error, never ignored.
 
+Knows the words and their ranges; nothing of files (`catalog`), nothing of how a voice is played.
+"""
+
+from collections.abc import Set as AbstractSet
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from variations.sounds import EFFECTS, KITS, SYNTHS
+
+STEPS_PER_BAR = 16
+STEP_LEVELS = {"x": 1.0, "o": 0.6, "-": 0.35}
+"""Velocity of each stroke character of a pattern row; `.` rests, `r` and `t` are rolls."""
+
+
+def _one_of(known: AbstractSet[str], what: str) -> AfterValidator:
+    def check(name: str) -> str:
+        if name not in known:
+            raise ValueError(f"unknown {what} {name!r}; known: {', '.join(sorted(known))}")
+        return name
+
+    return AfterValidator(check)
+
+
+def _row(text: str) -> str:
+    stray = sorted(set(text) - {*STEP_LEVELS, ".", "r", "t"})
+    if len(text) != STEPS_PER_BAR or stray:
+        raise ValueError(f"a pattern row is {STEPS_PER_BAR} of 'x o - . r t', not {text!r}")
+    return text
+
+
+Row = Annotated[str, AfterValidator(_row)]
+"""One bar of sixteenths: `x` loud, `o` medium, `-` soft, `.` rest, `r` roll of two, `t` triplet."""
+
+Synth = Annotated[str, _one_of(SYNTHS, "synth")]
+Kit = Annotated[str, _one_of(KITS, "kit")]
+EffectName = Annotated[str, _one_of(EFFECTS, "effect")]
+DrumName = Literal["kick", "snare", "clap", "hat", "open_hat", "perc"]
 Gain = Annotated[float, Field(ge=-60, le=24)]
 Pitch = Annotated[int, Field(ge=0, le=127)]
 Program = Annotated[int, Field(ge=0, le=127)]
@@ -19,25 +53,43 @@ class Voice(Strict):
     """One player: what it sounds like and which part of the music it takes.
 
     `program` (General MIDI, from the sound bank) or `synth` (a synthesized voice), never both.
+
+    Roles: `line` is one strict voice of an ensemble, listed from top to bottom; `riff` plays what
+    was heard; `melody` the top of it; `bass` the bottom; `chords` the harmony, voice-led; `arpeggio`
+    the harmony broken.
+
+    Attributes:
+        range: lowest and highest pitch; what lies outside is moved by octaves.
+        octave: octaves to move what was heard before fitting it into the range.
+        polyphony: most notes at once (`riff`), or the notes of a chord (`chords`, `arpeggio`).
+        style: how `chords` are played.
+        rhythm: a bar (or several, in turn) that `chords`, `bass` and `arpeggio` are played in.
+        velocity: of what is added to the heard notes.
+        pedal: let chord tones ring until the chord changes.
+        octave_double: double strong notes an octave lower.
+        follow: `chord_root` plays the roots on the kick instead of the heard bass.
+        stutter: share of the heard notes that are chopped into quick repeats.
     """
 
     name: str
     role: Literal["line", "riff", "melody", "bass", "chords", "arpeggio"]
     program: Program | None = None
-    synth: str | None = None
+    synth: Synth | None = None
     articulation: Literal["natural", "bowed", "plucked"] = "natural"
     range: tuple[Pitch, Pitch]
     gain_db: Gain = 0.0
     pan: Annotated[float, Field(ge=-1, le=1)] = 0.0
-    detune_cents: float = 0.0
-    octave: int = 0
+    detune_cents: Annotated[float, Field(ge=-50, le=50)] = 0.0
+    octave: Annotated[int, Field(ge=-3, le=3)] = 0
     polyphony: Annotated[int, Field(ge=1, le=12)] | None = None
     style: Literal["sustain", "stab", "chip_arpeggio"] = "sustain"
+    rhythm: Row | list[Row] | None = None
     velocity: Annotated[float, Field(gt=0, le=1)] = 0.5
     pedal: bool = False
     glide: bool = False
     octave_double: bool = False
     follow: Literal["chord_root"] | None = None
+    stutter: Annotated[float, Field(ge=0, le=1)] = 0.0
 
     @model_validator(mode="after")
     def _one_source_of_sound(self) -> "Voice":
@@ -45,13 +97,23 @@ class Voice(Strict):
             raise ValueError(f"voice {self.name!r} needs either program or synth")
         return self
 
+    @model_validator(mode="after")
+    def _range_holds_an_octave(self) -> "Voice":
+        if self.range[1] - self.range[0] < 11:
+            raise ValueError(f"the range of voice {self.name!r} must span an octave")
+        return self
+
 
 class Drums(Strict):
-    """A kit and what it plays. Pattern rows are 16 steps a bar: x loud, o medium, - soft, r roll, t triplet."""
+    """A kit and what it plays.
 
-    kit: str
+    `source = "follow"` takes the strokes that were heard, and the pattern where there are none;
+    `"pattern"` always takes the pattern. `swing` delays every second sixteenth by that share of one.
+    """
+
+    kit: Kit
     source: Literal["follow", "pattern"] = "follow"
-    pattern: dict[str, str | list[str]] = Field(default_factory=dict)
+    pattern: dict[DrumName, Row | list[Row]] = Field(default_factory=dict)
     gain_db: Gain = 0.0
     swing: Annotated[float, Field(ge=0, le=0.5)] = 0.0
 
@@ -66,7 +128,7 @@ class Stroke(Strict):
 
 
 class Halo(Strict):
-    """Sustain layer that fills what transcription missed; `registers` are (below pitch, program)."""
+    """Sustain layer for what transcription missed; `registers` are (below pitch, program)."""
 
     gain_db: Gain = -8.0
     registers: list[tuple[Pitch, Program]]
@@ -75,12 +137,15 @@ class Halo(Strict):
 class Effect(Strict):
     """One bus effect by name, with its parameters."""
 
-    kind: str
+    kind: EffectName
     parameters: dict[str, float | str] = Field(default_factory=dict)
 
 
 class Arrangement(Strict):
-    """How the arranger plays a preset."""
+    """How the arranger plays a preset.
+
+    `strokes` is for ensembles without drums. `fill` lets idle `line` voices take chord tones.
+    """
 
     voices: list[Voice]
     drums: Drums | None = None
@@ -90,12 +155,22 @@ class Arrangement(Strict):
     hold_seconds: Annotated[float, Field(ge=0, le=16)] = 4.0
     effects: list[Effect] = Field(default_factory=list)
 
+    @model_validator(mode="after")
+    def _names_fit(self) -> "Arrangement":
+        names = [voice.name for voice in self.voices]
+        if len(set(names)) < len(names):
+            raise ValueError(f"two voices have the same name: {', '.join(sorted(names))}")
+        for stroke in self.strokes.values():
+            if stroke.part not in names:
+                raise ValueError(f"a stroke names part {stroke.part!r}, which is no voice")
+        return self
+
 
 class Variation(Strict):
     """A preset: the words for a text model, the numbers of an edit, the parts for the arranger."""
 
-    name: str
-    prompt: str
+    name: Annotated[str, Field(pattern=r"^[a-z0-9]+(_[a-z0-9]+)*$")]
+    prompt: Annotated[str, Field(min_length=20, max_length=400)]
     flowstep: Annotated[float, Field(gt=0, le=1)] = 0.12
     steps: Annotated[int, Field(ge=2, le=512)] = 25
     arrangement: Arrangement
