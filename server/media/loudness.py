@@ -79,11 +79,13 @@ def _lufs(power: NDArray[np.float64] | float) -> NDArray[np.float64]:
 
 def _block_powers(clip: Clip) -> NDArray[np.float64]:
     """Return the weighted mean square of each gating block, `[blocks]`; empty for an empty clip."""
+    if not clip.length:
+        return np.zeros(0)
     weighted = signal.sosfilt(k_weighting(clip.sample_rate), clip.samples.astype(np.float64))
     energy = np.tensordot(_channel_weights(clip.channels), np.square(weighted), axes=1)
     block = round(_BLOCK_SECONDS * clip.sample_rate)
     if energy.size < block:
-        return energy.mean(keepdims=True) if energy.size else energy
+        return np.asarray(energy.mean(keepdims=True))
     starts = np.arange(0, energy.size - block + 1, max(block // _HOPS_A_BLOCK, 1))
     total = np.concatenate([[0.0], np.cumsum(energy)])
     return np.asarray((total[starts + block] - total[starts]) / block)
