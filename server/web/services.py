@@ -2,9 +2,13 @@
 
 from dataclasses import dataclass
 
+from flask import Flask, current_app
+
 from server.config import Settings
 from server.jobs.ports import ArtifactStore, Queue, SessionStore, WorkerStore
 from server.jobs.service import JobService
+
+_EXTENSION = "melodyflow"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,3 +22,13 @@ class Services:
     workers: WorkerStore
     queue: Queue
     message_queue: str | None
+
+    def attach(self, app: Flask) -> None:
+        """Make these the services of an app."""
+        app.extensions[_EXTENSION] = self
+
+
+def current() -> Services:
+    """Return the services of the app that handles the present request."""
+    services: Services = current_app.extensions[_EXTENSION]
+    return services

@@ -1,0 +1,77 @@
+"""The web process: its parts, in the order in which they are put together.
+
+Nothing here computes audio. Routes live in one module a noun, JSON is shaped in `views` alone.
+"""
+
+from importlib import import_module, metadata
+from importlib.util import find_spec
+from typing import Any
+
+from flask import Flask
+from flask_cors import CORS
+from flask_openapi.models.info import Info
+from flask_openapi.openapi import OpenAPI
+from flask_socketio import SocketIO
+
+from server.config import Settings
+from server.web import errors
+from server.web.services import Services
+
+LARGEST_SOCKET_MESSAGE = 100_000_000
+"""Bytes of one Socket.IO message: three minutes of 16-bit stereo as base64, and to spare."""
+
+EXPOSED_HEADERS = (
+    "Content-Disposition",
+    "Content-Range",
+    "ETag",
+    "Location",
+    "Retry-After",
+    "X-Melodyflow-Seed",
+)
+
+
+def create_app(services: Services) -> Flask:
+    """Return the web application over these services; `app.extensions["socketio"]` is its SocketIO.
+
+    Connects to nothing by itself, so any number of them may exist in a process.
+    """
+    app = OpenAPI(
+        "server.web",
+        info=Info(title="MelodyFlow", version=metadata.version("melodyflow")),
+        doc_ui=False,
+        validation_error_callback=errors.refuse_parameters,
+    )
+    _configure(app, services.settings)
+    services.attach(app)
+    CORS(app, origins=_origins(services.settings), expose_headers=list(EXPOSED_HEADERS))
+    errors.attach(app, errors.native)
+    socketio = _socketio(app, services)
+    _plug_in(app, socketio, services)
+    return app
+
+
+def _configure(app: Flask, settings: Settings) -> None:
+    largest = settings.max_body_megabytes * 2**20
+    app.config.update(MAX_CONTENT_LENGTH=largest, MAX_FORM_MEMORY_SIZE=largest)
+
+
+def _origins(settings: Settings) -> str | list[str]:
+    return "*" if "*" in settings.cors_origins else list(settings.cors_origins)
+
+
+def _socketio(app: Flask, services: Services) -> SocketIO:
+    settings: dict[str, Any] = {
+        "async_mode": services.settings.async_mode,
+        "message_queue": services.message_queue,
+        "cors_allowed_origins": _origins(services.settings),
+        "max_http_buffer_size": LARGEST_SOCKET_MESSAGE,
+        "manage_session": False,
+    }
+    return SocketIO(app, **settings)
+
+
+def _plug_in(app: OpenAPI, socketio: SocketIO, services: Services) -> None:
+    if find_spec("server.web.sockets"):
+        import_module("server.web.sockets").register(socketio, services)
+    if find_spec("server.web.juce"):
+        app.register_api(import_module("server.web.juce").api)

@@ -1,0 +1,131 @@
+"""Failures as answers: always JSON, never a trace, never the text of an unexpected exception.
+
+Each family of routes says its errors in its own shape; which status and code a failure has is
+decided here once.
+"""
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, NoReturn
+
+from flask import Blueprint, Flask, Response, jsonify
+from pydantic import ValidationError
+from werkzeug.exceptions import HTTPException
+
+from server import errors
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """What a client is told about something that went wrong."""
+
+    status: int
+    code: str
+    message: str
+    field: str | None = None
+    retry_after_seconds: int | None = None
+
+
+Shape = Callable[[Failure], Mapping[str, Any]]
+"""Returns the JSON object that a family of routes says a failure with."""
+
+_NAMES = {
+    400: "bad_request",
+    404: "not_found",
+    405: "method_not_allowed",
+    413: "too_large",
+    415: "unsupported_media",
+    416: "range_not_satisfiable",
+}
+
+
+def native(failure: Failure) -> Mapping[str, Any]:
+    """Return `{"error": {"code", "message", "field"}}`."""
+    return {
+        "error": {"code": failure.code, "message": failure.message, "field": failure.field},
+    }
+
+
+def _unchanged(failure: Failure, _error: Exception) -> Failure:
+    return failure
+
+
+def attach(
+    routes: Flask | Blueprint,
+    shape: Shape,
+    *,
+    retell: Callable[[Failure, Exception], Failure] = _unchanged,
+) -> None:
+    """Answer every failure of these routes in a shape; `retell` may change what is told."""
+
+    def answer(error: Exception) -> Response:
+        return respond(retell(failure_of(error), error), shape)
+
+    def unexpected(error: Exception) -> Response:
+        log.error("a request failed unexpectedly", exc_info=error)
+        return respond(failure_of(error), shape)
+
+    for kind in (errors.MelodyflowError, HTTPException):
+        routes.register_error_handler(kind, answer)
+    routes.register_error_handler(Exception, unexpected)
+
+
+def respond(failure: Failure, shape: Shape) -> Response:
+    """Return the answer that says a failure."""
+    response = jsonify(shape(failure))
+    response.status_code = failure.status
+    if failure.retry_after_seconds is not None:
+        response.headers["Retry-After"] = str(failure.retry_after_seconds)
+    return response
+
+
+def failure_of(error: Exception) -> Failure:
+    """Return what is told about an exception; only our own errors have their text told."""
+    if isinstance(error, errors.MelodyflowError):
+        return Failure(
+            status=error.status,
+            code=error.code,
+            message=error.message,
+            field=error.field,
+            retry_after_seconds=error.retry_after_seconds,
+        )
+    if isinstance(error, HTTPException):
+        status = error.code or 500
+        text = error.description or error.name
+        return Failure(status=status, code=_NAMES.get(status, "http_error"), message=text)
+    base = errors.MelodyflowError()
+    return Failure(status=base.status, code=base.code, message=base.message)
+
+
+def failure_of_ending(code: str, message: str) -> Failure:
+    """Return what is told about a job that failed with a code."""
+    return Failure(status=_statuses().get(code, 500), code=code, message=message)
+
+
+def _statuses() -> dict[str, int]:
+    found: dict[str, int] = {}
+    pending = [errors.MelodyflowError]
+    while pending:
+        kind = pending.pop()
+        found[kind.code] = kind.status
+        pending.extend(kind.__subclasses__())
+    return found
+
+
+def refuse_parameters(error: ValidationError) -> NoReturn:
+    """Turn what pydantic found wrong in a path or query into our error, without its input.
+
+    Raises:
+        errors.InvalidInput: always.
+    """
+    problem = error.errors(include_input=False, include_url=False)[0]
+    field = ".".join(str(part) for part in problem["loc"]) or None
+    raise errors.InvalidInput(f"{field}: {problem['msg']}", field=field) from error
+
+
+def as_bad_request(failure: Failure, error: Exception) -> Failure:
+    """Retell wrong input the way the old services did: 400, whatever was wrong with it."""
+    return replace(failure, status=400) if isinstance(error, errors.InvalidInput) else failure
