@@ -1,0 +1,198 @@
+"""A picture of a result beside its source: waveform, spectrogram, chroma, key figures.
+
+matplotlib is imported when a picture is drawn and not before, and only its object interface is
+used, so that nothing global is configured and threads do not meet.
+"""
+
+import io
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from server.media import harmony, resample, spectrum
+from server.media.analysis import Comparison, Portrait, Verdict
+from server.media.clip import Clip, Samples
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_RATE = 22050
+_COLUMNS = 900
+_FLOOR_DB = -70.0
+_LOWEST_HZ, _HIGHEST_HZ = 40.0, 10000.0
+_INK, _PALE = "#1d2530", "#5b6675"
+_COLOURS = ("#2f6db3", "#c2571a")
+_VERDICT_COLOURS: dict[Verdict, str] = {
+    "pass": "#20793a",
+    "warn": "#a86200",
+    "fail": "#b3261e",
+    "undetermined": _PALE,
+}
+_HERTZ_TICKS = (50, 100, 200, 500, 1000, 2000, 5000, 10000)
+_LABELS = {
+    "length": "Length",
+    "lag": "Lag",
+    "drift": "Drift",
+    "tempo": "Tempo",
+    "harmony": "Harmony",
+    "transposition": "Transposed",
+}
+_AMOUNTS = {
+    "length": "{:+.0f} samples",
+    "lag": "{:+.0f} ms",
+    "drift": "{:+.0f} ms / 30 s",
+    "tempo": "{:+.2f} %",
+    "harmony": "{:.2f}",
+    "transposition": "{:+.0f}",
+}
+
+
+def comparison_picture(
+    source: Clip, result: Clip, *, titles: tuple[str, str], comparison: Comparison | None = None
+) -> bytes:
+    """Return a PNG, 1600 by 1000 pixels, with the source on the left and the result on the right.
+
+    Both sides share every scale: seconds, amplitude, frequency, decibels. With a comparison, its
+    gates and key figures stand below.
+    """
+    from matplotlib.figure import Figure  # noqa: PLC0415 - half a second that few processes need
+
+    figure = Figure(figsize=(16, 10), dpi=100, layout="constrained", facecolor="white")
+    pictures, figures = figure.subfigures(2, 1, squeeze=False, height_ratios=(9, 1)).flat
+    axes: list[list[Axes]] = pictures.subplots(
+        3, 2, sharex=True, sharey="row", height_ratios=(1.0, 1.9, 1.2)
+    ).tolist()
+    pictures.get_layout_engine().set(w_pad=0.12, h_pad=0.1)
+    clips = (source, result)
+    loudest = max(*(float(np.abs(clip.samples).max(initial=0.0)) for clip in clips), 1e-3)
+    spectra = [_log_spectrum(clip) for clip in clips]
+    top_db = max(float(levels.max(initial=_FLOOR_DB)) for levels in spectra)
+    for column, clip in enumerate(clips):
+        axes[0][column].set_title(titles[column], fontsize=16, color=_INK, pad=10)
+        _draw_waveform(axes[0][column], clip, _COLOURS[column], loudest)
+        _draw_spectrum(axes[1][column], spectra[column], clip.seconds, top_db)
+        _draw_chroma(axes[2][column], clip)
+    _label(axes, max(clip.seconds for clip in clips))
+    if comparison is not None:
+        _write_figures(figures.subplots(), comparison)
+    file = io.BytesIO()
+    figure.savefig(file, format="png")
+    return file.getvalue()
+
+
+# Drawing
+
+
+def _draw_waveform(axes: "Axes", clip: Clip, colour: str, loudest: float) -> None:
+    """Draw the range of the samples under each pixel."""
+    edges = np.linspace(0, clip.length, min(_COLUMNS, max(clip.length, 1)) + 1).astype(int)[:-1]
+    mono = clip.mono() if clip.length else np.zeros(1, np.float32)
+    low, high = np.minimum.reduceat(mono, edges), np.maximum.reduceat(mono, edges)
+    times = edges / clip.sample_rate
+    axes.fill_between(times, low, high, color=colour, linewidth=0.4, step="post")
+    axes.set_ylim(-1.05 * loudest, 1.05 * loudest)
+
+
+def _draw_spectrum(axes: "Axes", levels: Samples, seconds: float, top_db: float) -> None:
+    axes.imshow(
+        levels,
+        origin="lower",
+        aspect="auto",
+        cmap="magma",
+        vmin=top_db + _FLOOR_DB,
+        vmax=top_db,
+        interpolation="bilinear",
+        extent=(0.0, max(seconds, 1e-3), 0.0, float(levels.shape[0])),
+    )
+    axes.set_yticks([_row(hertz, levels.shape[0]) for hertz in _HERTZ_TICKS])
+    names = [f"{hertz // 1000} k" if hertz >= 1000 else str(hertz) for hertz in _HERTZ_TICKS]
+    axes.set_yticklabels(names)
+
+
+def _draw_chroma(axes: "Axes", clip: Clip) -> None:
+    """Draw each frame's chroma with its strongest pitch class at full colour."""
+    levels = harmony.chroma(clip)
+    peaks = np.maximum(levels.max(axis=0, initial=0.0), 1e-9)
+    axes.imshow(
+        levels / peaks,
+        origin="lower",
+        aspect="auto",
+        cmap="magma",
+        vmin=0.0,
+        vmax=1.0,
+        interpolation="nearest",
+        extent=(0.0, max(clip.seconds, 1e-3), -0.5, 11.5),
+    )
+    axes.set_yticks(range(12), harmony.PITCH_NAMES)
+
+
+def _label(axes: list[list["Axes"]], seconds: float) -> None:
+    for row, name in enumerate(("Amplitude", "Frequency (Hz)", "Pitch class")):
+        axes[row][0].set_ylabel(name, fontsize=12, color=_INK)
+    for each in (*axes[0], *axes[1], *axes[2]):
+        each.set_xlim(0.0, max(seconds, 1e-3))
+        each.tick_params(labelsize=11, colors=_PALE, labelcolor=_INK)
+        for spine in each.spines.values():
+            spine.set_visible(False)
+    for each in axes[2]:
+        each.set_xlabel("Seconds", fontsize=12, color=_INK)
+
+
+# Figures
+
+
+def _write_figures(axes: "Axes", comparison: Comparison) -> None:
+    """Write each gate with its verdict's colour in one line, and the clips' key figures below."""
+    axes.set_axis_off()
+    axes.set(xlim=(0, 1), ylim=(0, 1))
+    words = [(f"Verdict: {comparison.verdict}", comparison.verdict)]
+    words += [
+        (f"{_LABELS[name]} {_amount(comparison.values[name], name)}", verdict)
+        for name, verdict in comparison.verdicts.items()
+    ]
+    for number, (text, verdict) in enumerate(words):
+        place = (number + 0.5) / len(words)
+        written = axes.text(place, 0.75, text, fontsize=14, ha="center")
+        written.set(color=_VERDICT_COLOURS[verdict], weight="normal" if number else "bold")
+    for place, portrait in ((0.25, comparison.source), (0.75, comparison.result)):
+        facts = "   ·   ".join(_facts(portrait)) or "silent"
+        axes.text(place, 0.15, facts, fontsize=13, ha="center", color=_INK)
+
+
+def _amount(value: float | None, name: str) -> str:
+    """Return a gate's value as a musician would say it."""
+    if value is None:
+        return "–"
+    return _AMOUNTS[name].format(value + 0.0).replace("-", "−")
+
+
+def _facts(portrait: Portrait) -> list[str]:
+    """Return what could be measured of a clip."""
+    facts = (
+        (portrait.key, "{}"),
+        (portrait.bpm, "{:.1f} BPM"),
+        (portrait.loudness_lufs, "{:.1f} LUFS"),
+        (portrait.true_peak_db, "{:.1f} dBTP"),
+        (portrait.crest_db, "crest {:.1f} dB"),
+    )
+    return [form.format(value).replace("-", "−") for value, form in facts if value is not None]
+
+
+# Measuring
+
+
+def _log_spectrum(clip: Clip) -> Samples:
+    """Return decibels over rows spaced evenly in log frequency and at most `_COLUMNS` columns."""
+    mono = resample.resample(clip, _RATE).mono()
+    hop = max(256, 1 << int(np.ceil(np.log2(max(mono.shape[0] / _COLUMNS, 1.0)))))
+    levels = spectrum.magnitudes(mono, n_fft=4096, hop=hop)
+    rows = np.geomspace(_LOWEST_HZ, _HIGHEST_HZ, 320) * 4096 / _RATE
+    below = rows.astype(int)
+    share = (rows - below)[:, None]
+    read = (1.0 - share) * levels[below] + share * levels[below + 1]
+    return np.asarray(20.0 * np.log10(np.maximum(read, 1e-6)), dtype=np.float32)
+
+
+def _row(hertz: float, rows: int) -> float:
+    """Return where a frequency lies on the vertical axis."""
+    return float(rows * np.log(hertz / _LOWEST_HZ) / np.log(_HIGHEST_HZ / _LOWEST_HZ))
