@@ -49,8 +49,8 @@ MENU = (
     "jungle_breaks",
     "synth_ambient",
 )
-"""The order clients number presets in. It never changes; a preset that is not named here comes after
-these, in the order of file names and then of tables."""
+"""The order clients number presets in. It never changes; a preset that is not named here comes
+after these, in the order of file names and then of tables."""
 
 
 class PresetError(ValueError):

@@ -55,8 +55,8 @@ class Voice(Strict):
     `program` (General MIDI, from the sound bank) or `synth` (a synthesized voice), never both.
 
     Roles: `line` is one strict voice of an ensemble, listed from top to bottom; `riff` plays what
-    was heard; `melody` the top of it; `bass` the bottom; `chords` the harmony, voice-led; `arpeggio`
-    the harmony broken.
+    was heard; `melody` the top of it; `bass` the bottom; `chords` the harmony, voice-led;
+    `arpeggio` the harmony broken.
 
     Attributes:
         range: lowest and highest pitch; what lies outside is moved by octaves.
@@ -108,7 +108,7 @@ class Drums(Strict):
     """A kit and what it plays.
 
     `source = "follow"` takes the strokes that were heard, and the pattern where there are none;
-    `"pattern"` always takes the pattern. `swing` delays every second sixteenth by that share of one.
+    `"pattern"` always takes the pattern. `swing` delays every second sixteenth by that share.
     """
 
     kit: Kit

@@ -1,0 +1,165 @@
+"""From what was heard to a score: who plays what in a preset's arrangement.
+
+Knows the arrangement's parts and the order they are written in; how a role or a line is written is
+the business of `roles` and `lines`. Symbolic only: nothing here makes a sound.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from server.engines.arranger import harmony, lines, rhythm, roles
+from server.engines.arranger.roles import Material
+from server.engines.arranger.score import Chord, DrumHit, Heard, Note, Part, Score
+from server.engines.arranger.spans import sounding
+from variations.schema import Arrangement, Stroke, Voice
+
+INVENTION_STARTS = 0.3
+"""Below this strength only what was heard is played: no fill, no pads, no drum pattern."""
+
+INVENTION_FULL = 0.6
+
+NO_PITCH = "No pitched material was heard; only the drum strokes are played."
+NOTHING_HEARD = "Neither pitched material nor drum strokes were heard."
+
+_INAUDIBLE_CENTS = 4.0
+_PIZZICATO = 45
+_STROKE_SECONDS: Mapping[str, float] = {"natural": 0.3, "plucked": 0.3, "spiccato": 0.12}
+_UNPITCHED_CLASS = 9
+"""What an ensemble plays strokes on where no pitch was heard: one A, no harmony."""
+
+Writer = Callable[[Material, Voice], list[Note]]
+
+_WRITERS: Mapping[str, Writer] = {
+    "riff": roles.riff,
+    "melody": roles.melody,
+    "bass": roles.bass,
+    "chords": roles.chords,
+    "arpeggio": roles.arpeggio,
+}
+
+
+def arrange(heard: Heard, arrangement: Arrangement, *, strength: float, seed: int) -> Score:
+    """Return the score of an arrangement of what was heard.
+
+    Heard notes keep the onsets they had. What is added (chords, fill, patterns) lies on the heard
+    grid, only where the source sounds, and grows with `strength`; which voicings are taken is drawn
+    from the seed.
+    """
+    material = _material(heard, strength=strength, seed=seed)
+    hits = _kit(heard, arrangement, material)
+    material = replace(material, kicks=roles.kick_times(hits))
+    parts = [*_pitched_parts(material, arrangement), *_stroke_parts(material, arrangement)]
+    audible = abs(heard.tuning_cents) > _INAUDIBLE_CENTS
+    return Score(
+        seconds=heard.seconds,
+        parts=tuple(part for part in parts if part.notes),
+        hits=hits,
+        drums=arrangement.drums,
+        kick_root=harmony.main_root(material.chords),
+        halo=arrangement.halo if heard.is_pitched else None,
+        effects=tuple(arrangement.effects),
+        beat_seconds=heard.beat_seconds,
+        tuning_cents=float(np.clip(heard.tuning_cents, -50, 50)) if audible else 0.0,
+        notices=_notices(heard),
+    )
+
+
+def _material(heard: Heard, *, strength: float, seed: int) -> Material:
+    share = (strength - INVENTION_STARTS) / (INVENTION_FULL - INVENTION_STARTS)
+    return Material(
+        heard=heard,
+        chords=harmony.progression(heard),
+        sounding=sounding(heard),
+        steps=rhythm.grid(heard),
+        kicks=(),
+        invention=float(np.clip(share, 0.0, 1.0)),
+        seed=seed,
+    )
+
+
+def _notices(heard: Heard) -> tuple[str, ...]:
+    if heard.is_pitched:
+        return ()
+    return (NO_PITCH,) if heard.drums else (NOTHING_HEARD,)
+
+
+def _kit(heard: Heard, arrangement: Arrangement, material: Material) -> tuple[DrumHit, ...]:
+    if arrangement.drums is None:
+        return ()
+    invents = material.invention > 0
+    return rhythm.kit_hits(heard, arrangement.drums, material.sounding, invents=invents)
+
+
+def _pitched_parts(material: Material, arrangement: Arrangement) -> list[Part]:
+    if not material.heard.is_pitched:
+        return []
+    ensemble = [voice for voice in arrangement.voices if voice.role == "line"]
+    written = dict(
+        zip([v.name for v in ensemble], _lines(material, arrangement, ensemble), strict=True)
+    )
+    for voice in arrangement.voices:
+        if voice.role != "line":
+            written[voice.name] = _WRITERS[voice.role](material, voice)
+    return [Part(voice, _ordered(written[voice.name])) for voice in arrangement.voices]
+
+
+def _ordered(notes: list[Note]) -> tuple[Note, ...]:
+    return tuple(sorted(notes, key=lambda note: (note.start_seconds, note.pitch)))
+
+
+def _lines(material: Material, arrangement: Arrangement, ensemble: list[Voice]) -> list[lines.Line]:
+    if not ensemble:
+        return []
+    heard = material.heard
+    separated = lines.separate(heard.notes, ensemble, material.chords)
+    held = [
+        lines.held(
+            line,
+            material.chords,
+            material.sounding,
+            longest_seconds=arrangement.hold_seconds,
+            end_seconds=heard.seconds,
+        )
+        for line in separated
+    ]
+    if not arrangement.fill or material.invention == 0:
+        return held
+    return lines.filled(held, ensemble, material.chords, material.sounding)
+
+
+def _stroke_parts(material: Material, arrangement: Arrangement) -> list[Part]:
+    """Return what an ensemble without a kit makes of a drummer's strokes."""
+    if arrangement.drums is not None or not rhythm.has_drummer(material.heard):
+        return []
+    voices = {voice.name: voice for voice in arrangement.voices}
+    return [
+        _stroke_part(kind, stroke, voices[stroke.part], material)
+        for kind, stroke in arrangement.strokes.items()
+    ]
+
+
+def _stroke_part(kind: str, stroke: Stroke, voice: Voice, material: Material) -> Part:
+    changes: dict[str, object] = {
+        "name": f"{voice.name}, {kind}",
+        "gain_db": voice.gain_db + stroke.gain_db,
+    }
+    if stroke.articulation == "plucked" and voice.articulation == "bowed":
+        changes |= {"program": _PIZZICATO, "articulation": "natural"}
+    notes = [
+        Note(hit.start_seconds, _STROKE_SECONDS[stroke.articulation], pitch, hit.velocity)
+        for hit in material.heard.drums
+        if hit.kind == kind
+        for pitch in _stroke_pitches(
+            stroke, voice, harmony.chord_at(material.chords, hit.start_seconds)
+        )
+    ]
+    return Part(voice.model_copy(update=changes), _ordered(notes))
+
+
+def _stroke_pitches(stroke: Stroke, voice: Voice, chord: Chord | None) -> list[int]:
+    tones = chord.pitch_classes if chord is not None else ()
+    tones = tones or (_UNPITCHED_CLASS,)
+    chosen = tones if stroke.degree == "chord" else (tones[stroke.degree % len(tones)],)
+    return [harmony.fit(tone, *voice.range) for tone in chosen]
