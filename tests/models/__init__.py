@@ -1,0 +1,1 @@
+"""Promises of the model package, on small checkpoints filled by a formula."""

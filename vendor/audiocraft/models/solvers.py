@@ -1,0 +1,174 @@
+"""Solvers of the flow: schedule, Euler, midpoint, and the regularised inversion.
+
+Free functions of a velocity; they know no network. A flow step runs from 0 (noise) to 1 (data).
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+Velocity = Callable[[Tensor, Tensor], Tensor]
+"""`velocity(z [B, C, T], flowstep []) -> [B, C, T]`."""
+
+Draw = Callable[[Tensor], Tensor]
+"""`draw(like) -> ` standard normal noise of the same shape; called in a documented order."""
+
+OnStep = Callable[[int, int], None]
+
+SWAY = -0.8
+"""Sway coefficient: negative spends more steps near the noise (Chen et al., "F5-TTS", 2024)."""
+
+_PATCH = 4
+_EPSILON = 1e-6
+_GRADIENT_STEPS = 4
+_GRADIENT_LIMIT = 100.0
+
+
+def schedule(steps: int, source: float, target: float, *, sway: float = SWAY) -> Tensor:
+    """Return the `steps + 1` flow steps from `source` to `target` in visiting order.
+
+    The swayed grid of [0, 1] is rescaled, not cut, into the interval; downwards it is the upward
+    grid
+    reversed.
+
+    Raises:
+        ValueError: there are no steps, or an end lies outside [0, 1].
+    """
+    if steps < 1:
+        raise ValueError(f"steps must be at least 1, not {steps}")
+    if not (0 <= source <= 1 and 0 <= target <= 1):
+        raise ValueError("flow steps lie in [0, 1]")
+    low, high = min(source, target), max(source, target)
+    uniform = torch.arange(0, 1 + 1e-5, 1 / steps, dtype=torch.float32)
+    swayed = uniform + sway * (torch.cos(math.pi * uniform / 2) - 1 + uniform)
+    grid = low + (high - low) * swayed
+    return grid if source <= target else grid.flip(0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Regularization:
+    """Renoising of an inversion (after Garibi et al., "ReNoise", 2024).
+
+    Attributes:
+        iterations: velocities computed a step.
+        keep_last: how many of the last ones are regularised and averaged.
+        weight: step size along the gradient of the divergence (`lambda_kl`).
+    """
+
+    iterations: int = 4
+    keep_last: int = 2
+    weight: float = 0.2
+
+    def __post_init__(self) -> None:
+        # 0 would do nothing at all, all of a single one would divide by zero: the original runs
+        # both
+        if not 0 < self.keep_last <= self.iterations or self.iterations < 2:
+            raise ValueError("a regularised step needs 2 iterations and keeps at least one of them")
+
+    @property
+    def averaging(self) -> dict[int, float]:
+        """Weight of each kept iteration in the step finally taken; they sum to 1."""
+        first = self.iterations - self.keep_last
+        total = self.keep_last * first + sum(range(self.keep_last))
+        return {j: j / total for j in range(first, self.iterations)}
+
+
+def euler(z: Tensor, grid: Tensor, velocity: Velocity, *, on_step: OnStep) -> Tensor:
+    """Integrate with one evaluation a step."""
+    steps = len(grid) - 1
+    for i in range(steps):
+        z = z + velocity(z, grid[i]) * (grid[i + 1] - grid[i])
+        on_step(i + 1, steps)
+    return z
+
+
+def midpoint(z: Tensor, grid: Tensor, velocity: Velocity, *, on_step: OnStep) -> Tensor:
+    """Integrate with two evaluations a step; `grid` holds the half steps.
+
+    Raises:
+        ValueError: the number of half steps is odd.
+    """
+    halves = len(grid) - 1
+    if halves % 2:
+        raise ValueError(f"midpoint needs an even number of steps, not {halves}")
+    for i in range(0, halves, 2):
+        middle = z + velocity(z, grid[i]) * (grid[i + 1] - grid[i])
+        on_step(i + 1, halves)
+        z = z + velocity(middle, grid[i + 1]) * (grid[i + 2] - grid[i])
+        on_step(i + 2, halves)
+    return z
+
+
+def regularized_euler(
+    z: Tensor,
+    grid: Tensor,
+    velocity: Velocity,
+    *,
+    prompt: Tensor,
+    regularization: Regularization,
+    draw: Draw,
+    on_step: OnStep,
+) -> Tensor:
+    """Invert with velocities taken at the end of each step and pulled towards those of fresh noise.
+
+    `prompt` is the latent `[B, C, T]` the inversion started from. Each kept iteration draws twice.
+    """
+    steps, rounds = len(grid) - 1, regularization.iterations
+    for i in range(steps):
+        arrival, delta = grid[i + 1], grid[i + 1] - grid[i]
+        guess, mean = z, torch.zeros_like(z)
+        for j in range(rounds):
+            weight = regularization.averaging.get(j)
+            if weight is None:
+                v = velocity(guess, arrival)
+            else:
+                noisy = (1 - arrival) * draw(z) + arrival * prompt + 1e-5 * draw(z)
+                v, reference = velocity(torch.cat((guess, noisy)), arrival).chunk(2)
+                v = noise_regularization(v, reference, regularization.weight)
+                mean = mean + weight * v
+            guess = z + v * delta
+            on_step(i * rounds + j + 1, steps * rounds)
+        z = z + mean * delta
+    return z
+
+
+def noise_regularization(e: Tensor, reference: Tensor, weight: float) -> Tensor:
+    """Return `e` `[B, C, T]` moved so that its patches are distributed like the reference's.
+
+    Four gradient steps on the summed Gaussian divergence of 4x4 patches. Frames beyond a multiple
+    of
+    four are never touched.
+    """
+    if min(e.shape[1:]) < _PATCH:  # not one whole patch
+        return e
+    for _ in range(_GRADIENT_STEPS):
+        gradient = divergence_gradient(e, reference)
+        e = e - weight * gradient.clamp(-_GRADIENT_LIMIT, _GRADIENT_LIMIT)
+    return e
+
+
+def _patches(x: Tensor) -> Tensor:
+    batch, channels, frames = x.shape
+    usable = x[:, : channels - channels % _PATCH, : frames - frames % _PATCH]
+    grid = usable.reshape(batch, channels // _PATCH, _PATCH, frames // _PATCH, _PATCH)
+    return grid.permute(0, 1, 3, 2, 4).flatten(-2)  # [B, C/4, T/4, 16]
+
+
+def divergence(e: Tensor, reference: Tensor) -> Tensor:
+    """Return the sum over 4x4 patches of twice the Gaussian Kullback-Leibler divergence."""
+    ours, theirs = _patches(e), _patches(reference)
+    ours_var, theirs_var = ours.var(-1), theirs.var(-1) + _EPSILON
+    shift = (ours.mean(-1) - theirs.mean(-1)).square()
+    logs = torch.log(theirs_var) - torch.log(ours_var + _EPSILON)
+    return (logs + (ours_var + shift) / theirs_var - 1).abs().sum()
+
+
+def divergence_gradient(e: Tensor, reference: Tensor) -> Tensor:
+    """Return the gradient of `divergence` with respect to `e`, by automatic differentiation."""
+    with torch.enable_grad():
+        leaf = e.detach().requires_grad_()
+        (gradient,) = torch.autograd.grad(divergence(leaf, reference.detach()), leaf)
+    return gradient

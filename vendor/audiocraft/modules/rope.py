@@ -1,0 +1,28 @@
+"""Rotary position embedding on interleaved pairs (Su et al., "RoFormer", 2021)."""
+
+import torch
+from torch import Tensor, nn
+
+
+class RotaryEmbedding(nn.Module):
+    """Holds the frequencies a checkpoint brings: rounded ones, so never recomputed."""
+
+    frequencies: Tensor
+
+    def __init__(self, head_dim: int, *, max_period: float = 10000.0) -> None:
+        super().__init__()
+        exponents = torch.arange(0, head_dim, 2)[: head_dim // 2].float() / head_dim
+        self.register_buffer("frequencies", 1.0 / max_period**exponents)
+
+    def angles(self, length: int) -> tuple[Tensor, Tensor]:
+        """Return cosine and sine of every position's rotation, each `[length, head_dim / 2]`."""
+        positions = torch.arange(length, device=self.frequencies.device, dtype=torch.float32)
+        phase = torch.outer(positions, self.frequencies.float())
+        return phase.cos(), phase.sin()
+
+
+def rotate(x: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
+    """Rotate the pairs (0, 1), (2, 3), … of `[B, H, T, D]`."""
+    even, odd = x[..., 0::2], x[..., 1::2]
+    pairs = torch.stack((even * cosine - odd * sine, even * sine + odd * cosine), dim=-1)
+    return pairs.flatten(-2).to(x.dtype)
