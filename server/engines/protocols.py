@@ -1,6 +1,6 @@
 """What an engine may offer: one protocol a capability, implemented by the engines that list it.
 
-Engines get `on_step` and know nothing else of jobs. `on_step` may raise to stop the work, and raises a
+Engines get `on_step` and know nothing else of jobs. `on_step` may raise to stop the work: a
 `BaseException` that no engine may catch.
 """
 
