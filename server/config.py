@@ -7,7 +7,7 @@ name.
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AliasChoices, Field, ValidationError
+from pydantic import AliasChoices, Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 PREFIX = "MELODYFLOW_"
@@ -102,6 +102,13 @@ class Settings(BaseSettings):
         "INFO", description="Least level logged."
     )
     environment: str = Field("production", description="A name shown by /health.")
+
+    @field_validator("cors_origins", mode="before")
+    @classmethod
+    def _separate(cls, origins: object) -> object:
+        if isinstance(origins, str):
+            return tuple(part.strip() for part in origins.split(",") if part.strip())
+        return origins
 
     @classmethod
     def from_environment(cls, **changes: Any) -> Self:

@@ -6,6 +6,7 @@ Knows the table of engines and nothing of jobs.
 import importlib
 import logging
 import time
+from collections.abc import Mapping
 from typing import Any, Protocol, cast
 
 from server import errors
@@ -30,15 +31,16 @@ class EngineModule(Protocol):
 class Residency:
     """The engines of one worker process."""
 
-    def __init__(self, settings: Settings) -> None:
-        """Take the settings engines are opened with."""
+    def __init__(self, settings: Settings, *, engines: Mapping[str, EngineCard] = ENGINES) -> None:
+        """Take the settings engines are opened with, and the table of them, best first."""
         self._settings = settings
+        self._engines = engines
         self._open: dict[str, Any] = {}
         self._used_at: dict[str, float] = {}
 
     def offers(self) -> dict[str, Availability]:
         """Return what each engine of the table says of this machine."""
-        return {name: self._availability(card) for name, card in ENGINES.items()}
+        return {name: self._availability(card) for name, card in self._engines.items()}
 
     def open(self, name: str, capability: str) -> tuple[str, Any]:
         """Return the name and the engine; `auto` takes the first available that can.
@@ -70,7 +72,7 @@ class Residency:
         return idle
 
     def _choose(self, name: str, capability: str) -> EngineCard:
-        cards = ENGINES.values() if name == "auto" else [ENGINES[name]]
+        cards = self._engines.values() if name == "auto" else [self._engines[name]]
         reasons = []
         for card in cards:
             if capability not in card.offers:

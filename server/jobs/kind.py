@@ -1,11 +1,21 @@
 """What makes a module a job kind."""
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Annotated, Any, Protocol
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict
 
 from server.jobs.context import Context
+
+
+def _no_truth_value(value: object) -> object:
+    if isinstance(value, bool):
+        raise ValueError("expected a number, not a truth value")  # noqa: TRY004 - pydantic's kind
+    return value
+
+
+Number = Annotated[float, BeforeValidator(_no_truth_value)]
+"""A number or a numeric string; JSON's `true` is neither."""
 
 
 class JobSpec(BaseModel):

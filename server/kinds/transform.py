@@ -10,7 +10,7 @@ from server import errors
 from server.engines.catalog import ENGINES
 from server.engines.protocols import Brief, Transformation, Transforms
 from server.jobs.context import Context
-from server.jobs.kind import JobSpec
+from server.jobs.kind import JobSpec, Number
 from server.kinds import recipe
 from server.media import codec
 from server.media.clip import Clip
@@ -35,11 +35,11 @@ class Spec(JobSpec):
     custom_prompt: Annotated[str, Field(max_length=2000)] | None = Field(
         None, description="Free words; they replace the preset's prompt."
     )
-    flowstep: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)] | None = Field(
+    flowstep: Annotated[Number, Field(gt=0, le=1, allow_inf_nan=False)] | None = Field(
         None,
         description="In (0, 1]; higher stays closer to the source. Unset: the preset's.",
     )
-    strength: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] | None = Field(
+    strength: Annotated[Number, Field(ge=0, le=1, allow_inf_nan=False)] | None = Field(
         None,
         description="In [0, 1]; how much the arranger changes. Unset: from flowstep.",
     )
@@ -48,7 +48,7 @@ class Spec(JobSpec):
         default_factory=lambda: random.randint(0, LARGEST_RANDOM_SEED),  # noqa: S311 - no secret
         description="Same seed, same result; -1 or none draws one.",
     )
-    bpm: Annotated[float, Field(ge=20, le=400, allow_inf_nan=False)] | None = Field(
+    bpm: Annotated[Number, Field(ge=20, le=400, allow_inf_nan=False)] | None = Field(
         None, description="The tempo, if the DAW knows it."
     )
     engine: str = Field("auto", description="auto, or an engine's name.")

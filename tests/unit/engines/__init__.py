@@ -1,0 +1,1 @@
+"""Promises of the engine table and of residency."""
