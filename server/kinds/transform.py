@@ -12,7 +12,7 @@ from server.engines.protocols import Brief, Transformation, Transforms
 from server.jobs.context import Context
 from server.jobs.kind import JobSpec, Number
 from server.kinds import recipe
-from server.media import codec
+from server.media import codec, formats
 from server.media.clip import Clip
 
 NAME = "transform"
@@ -139,7 +139,7 @@ def _store(clip: Clip, spec: Spec, ctx: Context) -> str:
     artifact = ctx.save(
         codec.encode(clip, spec.format, tags=tags),
         name=f"transformed.{spec.format}",
-        media_type=codec.FORMATS[spec.format].media_type,
+        media_type=formats.FORMATS[spec.format].media_type,
         seconds=clip.seconds,
         sample_rate=clip.sample_rate,
         channels=clip.channels,
