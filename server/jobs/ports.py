@@ -48,11 +48,12 @@ class Offer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerNote:
-    """A live worker: what it listens to and which engines it has."""
+    """A live worker: what it listens to, which engines it has, which of them are in memory."""
 
     id: str
     queues: Sequence[str]
     offers: Sequence[Offer]
+    loaded: Sequence[str] = ()
     job_id: str | None = None
     seen_at: datetime = field(default_factory=now)
 
@@ -190,6 +191,14 @@ class Queue(Protocol):
 
     def knows(self, job: Job) -> bool:
         """Whether the wire still holds this queued job. Raises `errors.WireDown`."""
+        ...
+
+    def ask_unload(self) -> None:
+        """Ask every worker to unload its engines as soon as it is idle.
+
+        Raises:
+            errors.WireDown: the broker does not answer.
+        """
         ...
 
     def ping(self) -> bool:
