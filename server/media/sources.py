@@ -38,6 +38,18 @@ class Source:
     blocks: Iterator[Block]
 
 
+class _Stream(soundfile.SoundFile):  # type: ignore[misc] # the library is not annotated
+    """A sound that is read from front to back.
+
+    A seekable `SoundFile` seeks to where it already is after every read. In an MP3 of variable bit
+    rate that loses the bit reservoir and garbles the sound at each block's start.
+    """
+
+    def seekable(self) -> bool:
+        """Say no, so that nobody seeks."""
+        return False
+
+
 @contextmanager
 def opened(file: BinaryIO) -> Iterator[Source]:
     """Open with libsndfile.
@@ -46,7 +58,7 @@ def opened(file: BinaryIO) -> Iterator[Source]:
         errors.UnreadableAudio: it cannot be opened, or turns out damaged while its blocks are read.
     """
     try:
-        with soundfile.SoundFile(file) as sound:
+        with _Stream(file) as sound:
             length = sound.frames if 0 < sound.frames < 1 << 62 else None
             blocks = _blocks(sound)
             yield Source(sound.channels, sound.samplerate, length, length is not None, blocks)
