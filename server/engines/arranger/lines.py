@@ -136,9 +136,9 @@ def held(
     end_seconds: float,
 ) -> Line:
     """Return the line held to its next notes, while they fit the chord and the source sounds."""
-    nexts = [note.start_seconds for note in line[1:]] + [end_seconds]
+    starts = [note.start_seconds for note in line]
     result = []
-    for note, following in zip(line, nexts, strict=True):
+    for note, (_, following) in zip(line, pairwise([*starts, end_seconds]), strict=True):
         limit = min(following, note.start_seconds + longest_seconds)
         limit = min(limit, end_of_sound(sounding, note.start_seconds))
         end = max(note.end_seconds, min(limit, _consonant_until(note, chords)))

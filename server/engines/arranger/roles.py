@@ -7,6 +7,7 @@ start, and only where the source sounds.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 
@@ -216,11 +217,13 @@ def _allowed_strokes(material: Material, voice: Voice) -> list[rhythm.Stroke]:
     No stroke is longer than two steps: a rhythm is heard by its rests.
     """
     found = rhythm.strokes(material.steps, voice.rhythm or [])
-    nexts = [stroke.start_seconds for stroke in found[1:]] + [material.heard.seconds]
+    starts = [stroke.start_seconds for stroke in found]
     step = material.heard.beat_seconds / 4
     return [
-        replace(stroke, seconds=min(following - stroke.start_seconds, 2 * step))
-        for stroke, following in zip(found, nexts, strict=True)
+        replace(stroke, seconds=min(following - start, 2 * step))
+        for stroke, (start, following) in zip(
+            found, pairwise([*starts, material.heard.seconds]), strict=True
+        )
         if holds(material.sounding, stroke.start_seconds)
     ]
 
@@ -231,7 +234,7 @@ def roots(material: Material, voice: Voice) -> Line:
     starts = _distinct([*material.kicks, *(chord.start_seconds for chord in material.chords)])
     starts = [start for start in starts if holds(material.sounding, start)]
     notes = []
-    for start, following in zip(starts, [*starts[1:], material.heard.seconds], strict=True):
+    for start, following in pairwise([*starts, material.heard.seconds]):
         chord = chord_at(material.chords, start + 0.03)
         on_kick = any(abs(start - kick) < 0.02 for kick in material.kicks)
         if chord is not None and chord.root is not None:

@@ -1,0 +1,93 @@
+"""The way from a rendered arrangement to the result: levels, blend with the source, last polish.
+
+Works on stereo clips of one length and rate, sample-aligned. Knows nothing of notes or instruments.
+"""
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import signal
+
+from server.media import loudness, resample, window
+from server.media.clip import Clip, Samples
+
+_FOLLOWED_SECONDS = 0.6
+_LEVEL_FRAME_SECONDS = 0.02
+_FOLLOWED_SHARE = 0.5
+_LEAST_DB, _MOST_DB = -9.0, 6.0
+_FADE_SECONDS = 0.004
+_CEILING_DB = -1.0
+_PERCUSSION_STAYS = 2.5
+"""The source's strokes fade with this power of the strength, so they are the last thing to go."""
+
+_SILENT = 1e-6
+
+
+def strength_of(flowstep: float) -> float:
+    """Return how much changes at a flowstep: 1 at 0.05 and below, 0 (identity) at 1.
+
+    The curve spreads the sliders' range: 0.05 is 1.0, 0.12 is 0.79, 0.15 is 0.74, 0.3 is 0.55.
+    """
+    position = min(max((flowstep - 0.05) / 0.95, 0.0), 1.0)
+    return 1.0 - math.pow(position, 0.6)
+
+
+def without_offset(clip: Clip) -> Clip:
+    """Return the clip with the mean of each channel taken off."""
+    mean = clip.samples.mean(axis=1, keepdims=True, dtype=np.float64)
+    return clip.with_samples((clip.samples - mean).astype(np.float32))
+
+
+def follow(clip: Clip, source: Clip) -> Clip:
+    """Return the clip with half (in decibels) of the source's slow level curve laid over its own.
+
+    The curves are smoothed over 0.6 s; a gain stays between -9 and +6 dB.
+    """
+    own, wanted = _level_curve(clip), _level_curve(source)
+    share = (wanted / own) ** _FOLLOWED_SHARE
+    gains = np.clip(share, 10 ** (_LEAST_DB / 20), 10 ** (_MOST_DB / 20))
+    frame = round(_LEVEL_FRAME_SECONDS * clip.sample_rate)
+    centres = (np.arange(gains.size) + 0.5) * frame
+    curve = np.interp(np.arange(clip.length), centres, gains)
+    return clip.with_samples((clip.samples * curve).astype(np.float32))
+
+
+def _level_curve(clip: Clip) -> NDArray[np.float64]:
+    """Return the smoothed level of frames of 20 ms relative to the clip's own, `[frames]`."""
+    frame = round(_LEVEL_FRAME_SECONDS * clip.sample_rate)
+    power = np.square(clip.samples, dtype=np.float64).mean(axis=0)
+    starts = np.arange(0, clip.length, frame)
+    sizes = np.diff(np.append(starts, clip.length))
+    frames = np.add.reduceat(power, starts) / sizes
+    weights = signal.windows.hann(round(_FOLLOWED_SECONDS / _LEVEL_FRAME_SECONDS) + 2)[1:-1]
+    smooth = np.convolve(frames, weights / weights.sum(), mode="full")
+    margin = (weights.size - 1) // 2
+    level = np.sqrt(np.maximum(smooth[margin : margin + frames.size], 0.0))
+    return np.asarray((level + _SILENT) / (math.sqrt(float(power.mean())) + _SILENT))
+
+
+def match(clip: Clip, source: Clip) -> Clip:
+    """Return the clip at the source's loudness."""
+    return loudness.match_loudness(clip, loudness.integrated_loudness(source))
+
+
+def morph(source: Clip, arrangement: Clip, strength: float, *, strokes: Samples) -> Clip:
+    """Return an equal-power blend: only the source at 0, only the arrangement at 1.
+
+    `strokes` `[N]` are the source's drum strokes at the level they have in it; what is pitched goes
+    first and they go last, so that the groove holds while the instruments change.
+    """
+    angle = strength * math.pi / 2
+    stays = math.cos(strength**_PERCUSSION_STAYS * math.pi / 2)
+    mixed = math.sin(angle) * arrangement.samples + math.cos(angle) * source.samples
+    mixed = mixed + (stays - math.cos(angle)) * strokes
+    return source.with_samples(mixed.astype(np.float32))
+
+
+def finished(clip: Clip, *, like: Clip) -> Clip:
+    """Return the clip at the rate and of exactly the length of another, faded and limited."""
+    back = resample.resample(clip, like.sample_rate)
+    samples = window.fit_length(back.samples, like.length)
+    faded = window.fade_edges(samples, round(_FADE_SECONDS * like.sample_rate))
+    return loudness.limit(Clip(faded, like.sample_rate), ceiling_db=_CEILING_DB)
