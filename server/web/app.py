@@ -9,16 +9,28 @@ from typing import Any
 
 from flask import Flask
 from flask_cors import CORS
-from flask_openapi.models.info import Info
 from flask_openapi.openapi import OpenAPI
 from flask_socketio import SocketIO
 
 from server.config import Settings
-from server.web import errors
+from server.web import (
+    artifacts,
+    catalog,
+    documentation,
+    errors,
+    health,
+    jobs,
+    legacy,
+    pulse,
+    studio,
+    views,
+)
 from server.web.services import Services
 
 LARGEST_SOCKET_MESSAGE = 100_000_000
 """Bytes of one Socket.IO message: three minutes of 16-bit stereo as base64, and to spare."""
+
+NOUNS = (jobs, artifacts, catalog, health, legacy, studio)
 
 EXPOSED_HEADERS = (
     "Content-Disposition",
@@ -35,16 +47,15 @@ def create_app(services: Services) -> Flask:
 
     Connects to nothing by itself, so any number of them may exist in a process.
     """
-    app = OpenAPI(
-        "server.web",
-        info=Info(title="MelodyFlow", version=metadata.version("melodyflow")),
-        doc_ui=False,
-        validation_error_callback=errors.refuse_parameters,
-    )
+    app = documentation.application("server.web", version=metadata.version("melodyflow"))
     _configure(app, services.settings)
     services.attach(app)
+    pulse.Pulse(services).attach(app)
     CORS(app, origins=_origins(services.settings), expose_headers=list(EXPOSED_HEADERS))
-    errors.attach(app, errors.native)
+    errors.attach(app, views.refusal)
+    for noun in NOUNS:
+        app.register_api(noun.api)
+    documentation.publish(app)
     socketio = _socketio(app, services)
     _plug_in(app, socketio, services)
     return app

@@ -42,13 +42,6 @@ _NAMES = {
 }
 
 
-def native(failure: Failure) -> Mapping[str, Any]:
-    """Return `{"error": {"code", "message", "field"}}`."""
-    return {
-        "error": {"code": failure.code, "message": failure.message, "field": failure.field},
-    }
-
-
 def _unchanged(failure: Failure, _error: Exception) -> Failure:
     return failure
 

@@ -1,11 +1,13 @@
 """What the web process is given. Routes reach the world through this and nothing else."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 
 from flask import Flask, current_app
 
 from server.config import Settings
-from server.jobs.ports import ArtifactStore, Queue, SessionStore, WorkerStore
+from server.jobs.ports import ArtifactStore, Queue, SessionStore, WorkerNote, WorkerStore
 from server.jobs.service import JobService
 
 _EXTENSION = "melodyflow"
@@ -22,6 +24,10 @@ class Services:
     workers: WorkerStore
     queue: Queue
     message_queue: str | None
+
+    def live_workers(self) -> Sequence[WorkerNote]:
+        """Return the workers that were heard of within a lease."""
+        return self.workers.live(timedelta(seconds=self.settings.lease_seconds))
 
     def attach(self, app: Flask) -> None:
         """Make these the services of an app."""

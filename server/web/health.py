@@ -1,0 +1,78 @@
+"""`/health` and its relatives: what is up, told in milliseconds whatever the workers do."""
+
+import time
+from collections.abc import Sequence
+from importlib import metadata
+
+from flask import Response, current_app
+from flask_openapi.blueprint import APIBlueprint
+
+from server import errors
+from server.jobs.ports import WorkerNote
+from server.web import documentation, pulse, views
+from server.web.documentation import answers
+from server.web.services import current
+
+api = APIBlueprint("health", __name__, abp_tags=[documentation.tag("health", "How the server is.")])
+
+
+@api.get("/health", responses=answers({200: views.HealthView}))
+def health() -> Response:
+    """Tell how the server is. Always 200: what is missing is said in the fields."""
+    seen, settings = pulse.current(), current().settings
+    machine, workers = seen.machine.read(), seen.workers.read()
+    return views.HealthView(
+        gpu_available=False,
+        model_loaded=any(note.loaded for note in workers or ()),
+        system_resources=views.SystemResources(
+            cpu_percent=machine.cpu_percent if machine else None,
+            memory_percent=machine.memory_percent if machine else None,
+            gpu_memory_used_mb=0.0,
+        ),
+        uptime=round(time.monotonic() - seen.started_at, 3),
+        version=metadata.version("melodyflow"),
+        environment=settings.environment,
+        redis=seen.wire.read(),
+        database=seen.waiting.read() is not None,
+        workers=None if workers is None else len(workers),
+        queue_length=seen.waiting.read(),
+        connections=len(current_app.extensions["socketio"].server.eio.sockets),
+    ).answer()
+
+
+@api.get("/health/live", responses=answers({200: views.LiveView}))
+def live() -> Response:
+    """Tell that this process answers."""
+    return views.LiveView().answer()
+
+
+@api.get("/health/ready", responses=answers({200: views.ReadyView, 503: views.ReadyView}))
+def ready() -> Response:
+    """Tell whether a job submitted now would run: 503 with reasons if not."""
+    reasons = _missing(pulse.current())
+    return views.ReadyView(ready=not reasons, reasons=reasons).answer(503 if reasons else 200)
+
+
+@api.get("/resources", responses=answers({200: views.ResourcesView}, 503))
+def resources() -> Response:
+    """Tell what this machine has left."""
+    seen = pulse.current()
+    machine = seen.machine.read()
+    if machine is None:
+        raise errors.Unavailable("The machine has not been looked at yet.")
+    return views.ResourcesView.of(machine, queue_length=seen.waiting.read()).answer()
+
+
+def _missing(seen: pulse.Pulse) -> list[str]:
+    workers = seen.workers.read() or ()
+    checks = {
+        "The queue cannot be reached.": seen.wire.read(),
+        "The record of jobs cannot be reached.": seen.waiting.read() is not None,
+        "No worker is running.": bool(workers),
+        "No worker has an engine that works.": _has_engine(workers),
+    }
+    return [reason for reason, is_fine in checks.items() if not is_fine]
+
+
+def _has_engine(workers: Sequence[WorkerNote]) -> bool:
+    return any(offer.available for note in workers for offer in note.offers)

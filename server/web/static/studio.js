@@ -1,0 +1,196 @@
+"use strict";
+
+const POLL_MILLISECONDS = 400;
+const HEALTH_MILLISECONDS = 10000;
+const STAGES = {
+  queued: "Waiting for its turn",
+  warming: "Getting ready",
+  reading: "Reading the file",
+  transforming: "Playing it anew",
+  measuring: "Measuring what was kept",
+  storing: "Storing the result",
+};
+
+const element = (id) => document.getElementById(id);
+const show = (id, visible) => { element(id).hidden = !visible; };
+
+let strengthIsChosen = false;
+let running = null;
+
+/** Fetch JSON; a refusal becomes an Error with the server's sentence. */
+async function ask(url, options) {
+  const response = await fetch(url, options);
+  const body = await response.json();
+  if (response.status >= 400) {
+    throw new Error(body.error ? body.error.message : response.statusText);
+  }
+  return body;
+}
+
+function chooseFile(file) {
+  if (!file) {
+    return;
+  }
+  const player = element("source");
+  if (player.src) {
+    URL.revokeObjectURL(player.src);
+  }
+  element("file-name").textContent = file.name;
+  player.src = URL.createObjectURL(file);
+  player.hidden = false;
+}
+
+function orderOf(form) {
+  const order = new FormData();
+  order.append("audio", element("file").files[0]);
+  for (const [name, value] of new FormData(form)) {
+    if (value !== "") {
+      order.append(name, value);
+    }
+  }
+  if (strengthIsChosen) {
+    order.append("strength", element("strength").value);
+  }
+  return order;
+}
+
+async function transform(event) {
+  event.preventDefault();
+  element("go").disabled = true;
+  show("hint", false);
+  show("trouble", false);
+  show("result", false);
+  try {
+    showProgress({ stage: "queued", progress: 0, position: null });
+    const receipt = await ask("/jobs", { method: "POST", body: orderOf(event.target) });
+    running = receipt.links.self;
+    show("cancel", true);
+    showEnding(await follow(running));
+  } catch (error) {
+    showTrouble(error.message);
+  } finally {
+    running = null;
+    element("go").disabled = false;
+    show("work", false);
+    show("cancel", false);
+  }
+}
+
+async function follow(url) {
+  for (;;) {
+    const job = await ask(url);
+    showProgress(job);
+    if (["finished", "failed", "cancelled"].includes(job.status)) {
+      return job;
+    }
+    await new Promise((resolve) => { setTimeout(resolve, POLL_MILLISECONDS); });
+  }
+}
+
+function showProgress(job) {
+  const ahead = job.position ? ` (${job.position} ahead)` : "";
+  element("stage").textContent = (STAGES[job.stage] || job.stage) + ahead;
+  element("percent").textContent = `${Math.round(100 * job.progress)} %`;
+  element("bar").value = job.progress;
+  show("work", true);
+}
+
+function showEnding(job) {
+  if (job.status === "finished" && job.artifacts.length) {
+    showResult(job);
+  } else {
+    showTrouble(job.error ? job.error.message : `The job was ${job.status}.`);
+  }
+}
+
+function showTrouble(text) {
+  element("trouble").textContent = text;
+  show("trouble", true);
+}
+
+function showResult(job) {
+  const { url } = job.artifacts[0];
+  element("player").src = url;
+  for (const link of document.querySelectorAll("[data-format]")) {
+    link.href = `${url}?format=${link.dataset.format}&download=1`;
+  }
+  element("words").textContent = words(job);
+  const rows = facts(job).map(([name, value]) => row(name, value));
+  element("report").tBodies[0].replaceChildren(...rows);
+  show("result", true);
+}
+
+function words(job) {
+  const { understood = [], ignored = [], notices = [] } = job.report || {};
+  const said = [...notices];
+  if (understood.length) {
+    said.push(`Understood: ${understood.join(", ")}.`);
+  }
+  if (ignored.length) {
+    said.push(`Without effect: ${ignored.join(", ")}.`);
+  }
+  return said.join(" ");
+}
+
+/** Return the plain facts of a report as pairs of name and text. */
+function facts(job) {
+  const pairs = [["engine", job.engine], ["seed", job.seed]];
+  for (const part of ["heard", "kept"]) {
+    for (const [name, value] of Object.entries((job.report || {})[part] || {})) {
+      const text = typeof value === "number" ? String(Number(value.toFixed(3))) : value;
+      if (["string", "boolean"].includes(typeof text) && text !== "") {
+        pairs.push([`${part}: ${name.replaceAll("_", " ")}`, String(text)]);
+      }
+    }
+  }
+  return pairs;
+}
+
+function row(name, value) {
+  const line = document.createElement("tr");
+  for (const text of [name, value]) {
+    line.appendChild(document.createElement("td")).textContent = text;
+  }
+  return line;
+}
+
+async function showHealth() {
+  const pulse = element("pulse");
+  try {
+    const { ready, reasons } = await fetch("/health/ready").then((answer) => answer.json());
+    pulse.className = ready ? "pulse up" : "pulse part";
+    pulse.textContent = ready ? "ready" : reasons[0];
+  } catch {
+    pulse.className = "pulse down";
+    pulse.textContent = "not reachable";
+  }
+}
+
+function connectDropZone() {
+  const zone = element("drop");
+  for (const [type, over] of [["dragover", true], ["dragleave", false], ["drop", false]]) {
+    zone.addEventListener(type, (event) => {
+      event.preventDefault();
+      zone.classList.toggle("over", over);
+    });
+  }
+  zone.addEventListener("drop", (event) => {
+    element("file").files = event.dataTransfer.files;
+    chooseFile(event.dataTransfer.files[0]);
+  });
+}
+
+element("file").addEventListener("change", (event) => chooseFile(event.target.files[0]));
+element("order").addEventListener("submit", transform);
+element("cancel").addEventListener("click", () => {
+  if (running) {
+    fetch(running, { method: "DELETE" });
+  }
+});
+element("strength").addEventListener("input", (event) => {
+  strengthIsChosen = true;
+  element("strength-shown").textContent = `${Math.round(100 * event.target.value)} %`;
+});
+connectDropZone();
+showHealth();
+setInterval(showHealth, HEALTH_MILLISECONDS);

@@ -1,0 +1,436 @@
+"""What the web answers with. The only place where JSON is shaped; each view is also its own schema.
+
+Views are made from records by their `of`; they decide nothing.
+"""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any, Self
+
+import pybase64
+from flask import Response
+from pydantic import BaseModel, Field
+
+from server.engines.catalog import ENGINES, EngineCard
+from server.jobs import record
+from server.jobs.kind import Kind
+from server.jobs.ports import Artifact, Offer
+from server.web.errors import Failure
+from server.web.pulse import Machine
+from variations import Variation
+
+JSON = "application/json"
+
+
+class View(BaseModel):
+    """An answer."""
+
+    def answer(self, status: int = 200, **headers: str) -> Response:
+        """Return the HTTP answer; a header's underscores stand for hyphens."""
+        # numbers that JSON has no name for, such as NaN, become null
+        response = Response(self.model_dump_json(by_alias=True), status=status, mimetype=JSON)
+        for name, value in headers.items():
+            response.headers[name.replace("_", "-")] = value
+        return response
+
+
+# Failures
+
+
+class RefusalFacts(BaseModel):
+    """Why a request was refused."""
+
+    code: str = Field(description="For programs.")
+    message: str = Field(description="For people.")
+    field: str | None = Field(description="The input that is wrong.")
+
+
+class Refusal(View):
+    """A failure."""
+
+    error: RefusalFacts
+
+
+class PlainRefusal(View):
+    """A failure, as the older services say it."""
+
+    error: str
+    field: str | None = None
+    code: str
+
+
+def refusal(failure: Failure) -> Mapping[str, Any]:
+    """Return how native routes say a failure."""
+    facts = RefusalFacts(code=failure.code, message=failure.message, field=failure.field)
+    return Refusal(error=facts).model_dump()
+
+
+def plain_refusal(failure: Failure) -> Mapping[str, Any]:
+    """Return how `/transform` says a failure."""
+    return PlainRefusal(error=failure.message, field=failure.field, code=failure.code).model_dump()
+
+
+# Artifacts
+
+
+class ArtifactView(View):
+    """A stored file."""
+
+    id: str
+    url: str
+    name: str
+    media_type: str
+    seconds: float | None
+    sample_rate: int | None
+    channels: int | None
+    size_bytes: int
+    expires_at: datetime | None
+
+    @classmethod
+    def of(cls, artifact: Artifact, *, name: str | None = None) -> Self:
+        """Show an artifact, under the name it has within its job if there is one."""
+        return cls(
+            id=artifact.id,
+            url=f"/artifacts/{artifact.id}",
+            name=name or artifact.name,
+            media_type=artifact.media_type,
+            seconds=artifact.seconds,
+            sample_rate=artifact.sample_rate,
+            channels=artifact.channels,
+            size_bytes=artifact.size_bytes,
+            expires_at=artifact.expires_at,
+        )
+
+
+# Jobs
+
+
+class JobLinks(BaseModel):
+    """Where to go from a job."""
+
+    self_: str = Field(serialization_alias="self", description="GET it; add ?wait=10 to wait.")
+    cancel: str | None = Field(description="DELETE it to cancel; null once the job ended.")
+    events: str = Field(description="Socket.IO endpoint; rooms are named by session id.")
+
+    @classmethod
+    def of(cls, job: record.Job) -> Self:
+        """Return the links of a job."""
+        here = f"/jobs/{job.id}"
+        return cls(self_=here, cancel=None if job.status.is_final else here, events="/socket.io/")
+
+
+class Receipt(View):
+    """A job that was taken."""
+
+    id: str
+    kind: str
+    status: record.Status
+    session_id: str | None
+    position: int | None = Field(description="How many jobs are ahead.")
+    seed: int | None
+    links: JobLinks
+
+    @classmethod
+    def of(cls, job: record.Job, *, position: int | None) -> Self:
+        """Confirm a job."""
+        return cls(
+            id=job.id,
+            kind=job.kind,
+            status=job.status,
+            session_id=job.session_id,
+            position=position,
+            seed=job.seed,
+            links=JobLinks.of(job),
+        )
+
+
+class JobErrorView(BaseModel):
+    """Why a job failed."""
+
+    code: str
+    message: str
+
+
+class JobView(Receipt):
+    """A job."""
+
+    attempt: int = Field(description="How often it was started.")
+    progress: float = Field(description="From 0 to 1.")
+    stage: str
+    engine: str | None
+    artifacts: list[ArtifactView] = Field(description="What it made, while that is kept.")
+    report: dict[str, Any] | None = Field(description="Facts about source and result.")
+    recipe: dict[str, Any] | None = Field(description="Everything needed to run it again.")
+    error: JobErrorView | None
+    created_at: datetime
+    started_at: datetime | None
+    ended_at: datetime | None
+    expires_at: datetime | None
+
+    @classmethod
+    def of(
+        cls,
+        job: record.Job,
+        *,
+        position: int | None,
+        artifacts: Iterable[ArtifactView] = (),
+    ) -> Self:
+        """Show a job."""
+        error = job.error
+        return cls(
+            **dict(Receipt.of(job, position=position)),
+            attempt=job.attempt,
+            progress=job.progress,
+            stage=job.stage,
+            engine=job.engine,
+            artifacts=list(artifacts),
+            report=None if job.report is None else dict(job.report),
+            recipe=None if job.recipe is None else dict(job.recipe),
+            error=JobErrorView(code=error.code, message=error.message) if error else None,
+            created_at=job.created_at,
+            started_at=job.started_at,
+            ended_at=job.ended_at,
+            expires_at=job.expires_at,
+        )
+
+
+# What the server has
+
+
+class VariationView(BaseModel):
+    """A preset."""
+
+    prompt: str
+    flowstep: float
+    steps: int
+
+    @classmethod
+    def of(cls, variation: Variation) -> Self:
+        """Show a preset."""
+        return cls(prompt=variation.prompt, flowstep=variation.flowstep, steps=variation.steps)
+
+
+class VariationsView(View):
+    """The presets, in the order clients number them in."""
+
+    variations: dict[str, VariationView]
+
+
+class EngineView(BaseModel):
+    """An engine, and whether a live worker has it."""
+
+    name: str
+    offers: list[str]
+    summary: str
+    licence: str
+    available: bool
+    reason: str = Field(description="Why it is not available, or not fully.")
+    advice: str = Field(description="What would help.")
+
+    @classmethod
+    def of(cls, card: EngineCard, offer: Offer) -> Self:
+        """Show an engine."""
+        return cls(
+            name=card.name,
+            offers=sorted(card.offers),
+            summary=card.summary,
+            licence=card.licence,
+            available=offer.available,
+            reason=offer.reason,
+            advice=offer.advice,
+        )
+
+
+class EnginesView(View):
+    """The engines, best first."""
+
+    engines: list[EngineView]
+
+
+class KindView(BaseModel):
+    """A job kind."""
+
+    name: str
+    summary: str
+    parameters: dict[str, Any] = Field(description="JSON schema of its parameters.")
+
+    @classmethod
+    def of(cls, kind: Kind) -> Self:
+        """Show a job kind."""
+        return cls(name=kind.NAME, summary=kind.SUMMARY, parameters=kind.Spec.model_json_schema())
+
+
+class KindsView(View):
+    """The job kinds."""
+
+    kinds: list[KindView]
+
+
+# How the server is
+
+
+class SystemResources(BaseModel):
+    """The machine in three numbers."""
+
+    cpu_percent: float | None
+    memory_percent: float | None
+    gpu_memory_used_mb: float
+
+
+class HealthView(View):
+    """How the server is. What is not known within milliseconds is null."""
+
+    status: str = Field("live", description="Always live: a server that answers lives.")
+    gpu_available: bool
+    model_loaded: bool
+    system_resources: SystemResources
+    uptime: float = Field(description="Seconds.")
+    version: str
+    environment: str
+    redis: bool | None
+    database: bool | None
+    workers: int | None
+    queue_length: int | None
+    connections: int
+
+
+class LiveView(View):
+    """This process answers."""
+
+    status: str = "live"
+
+
+class ReadyView(View):
+    """Whether jobs would run now."""
+
+    ready: bool
+    reasons: list[str] = Field(description="What is missing.")
+
+
+class Space(BaseModel):
+    """How much there is of something."""
+
+    total_bytes: int
+    used_bytes: int
+    percent: float
+
+    @classmethod
+    def of(cls, used: int, total: int) -> Self:
+        """Show how much is used."""
+        return cls(total_bytes=total, used_bytes=used, percent=round(100 * used / total, 1))
+
+
+class Processor(BaseModel):
+    """The processor."""
+
+    cores: int
+    percent: float
+
+
+class ResourcesView(View):
+    """What this machine has left."""
+
+    cpu: Processor
+    memory: Space
+    disk: Space
+    gpus: list[dict[str, Any]]
+    queue_length: int | None
+
+    @classmethod
+    def of(cls, machine: Machine, *, queue_length: int | None) -> Self:
+        """Show a machine."""
+        return cls(
+            cpu=Processor(cores=machine.cores, percent=machine.cpu_percent),
+            memory=Space.of(machine.memory_used, machine.memory_total),
+            disk=Space.of(machine.disk_used, machine.disk_total),
+            gpus=[],
+            queue_length=queue_length,
+        )
+
+
+# The older contract
+
+
+class TransformView(View):
+    """A finished transform."""
+
+    audio: str = Field(description="The result as base64, on one line.")
+    message: str = "Audio processed successfully"
+    job_id: str
+    session_id: str | None
+    engine: str | None
+    seed: int | None
+    licence: str | None
+    report: dict[str, Any]
+    understood: list[str] = Field(description="Words of the prompt that had an effect.")
+    ignored: list[str] = Field(description="Words of the prompt that had none.")
+
+    @classmethod
+    def of(cls, job: record.Job, audio: bytes) -> Self:
+        """Show a finished transform."""
+        report = dict(job.report or {})
+        card = ENGINES.get(job.engine or "")
+        return cls(
+            audio=base64_of(audio),
+            job_id=job.id,
+            session_id=job.session_id,
+            engine=job.engine,
+            seed=job.seed,
+            licence=card.licence if card else None,
+            report=report,
+            understood=report.get("understood", []),
+            ignored=report.get("ignored", []),
+        )
+
+
+class WaitingView(View):
+    """A transform that is not finished."""
+
+    status: str
+    job_id: str
+    session_id: str | None
+    position: int = Field(description="Place in the queue, 1 is next; 0 once it runs.")
+    progress: float = Field(description="From 0 to 100.")
+    enqueued_at: datetime
+    started_at: datetime | None
+    seed: int | None
+
+    @classmethod
+    def of(cls, job: record.Job, *, position: int | None) -> Self:
+        """Show a waiting or running transform."""
+        return cls(
+            status=job.status,
+            job_id=job.id,
+            session_id=job.session_id,
+            position=0 if position is None else position + 1,
+            progress=round(100 * job.progress, 1),
+            enqueued_at=job.created_at,
+            started_at=job.started_at,
+            seed=job.seed,
+        )
+
+
+class FailedView(View):
+    """A transform that ended without a result."""
+
+    error: str
+    status: str
+    code: str
+    job_id: str
+
+    @classmethod
+    def of(cls, job: record.Job) -> Self:
+        """Show a failed or cancelled transform."""
+        error = job.error or record.JobError("cancelled", "The job was cancelled.")
+        return cls(error=error.message, status=job.status, code=error.code, job_id=job.id)
+
+
+class MessageView(View):
+    """A sentence."""
+
+    message: str
+
+
+def base64_of(data: bytes) -> str:
+    """Return standard base64 on one line, the only form every client reads."""
+    return pybase64.b64encode(data).decode("ascii")
