@@ -1,0 +1,115 @@
+"""Levels, blend and polish of a rendered arrangement."""
+
+import numpy as np
+import pytest
+
+from server.engines.arranger import blend
+from server.media import loudness
+from server.media.clip import Clip, Samples
+
+RATE = 44100
+
+
+def tone(
+    level: float = 0.3, *, seconds: float = 2.0, hertz: float = 440.0, rate: int = RATE
+) -> Clip:
+    """Return a stereo sine."""
+    times = np.arange(round(seconds * rate)) / rate
+    wave = (level * np.sin(2 * np.pi * hertz * times)).astype(np.float32)
+    return Clip(np.stack([wave, wave]), rate)
+
+
+def level(samples: Samples) -> float:
+    """Return the root mean square."""
+    return float(np.sqrt(np.mean(np.square(samples, dtype=np.float64))))
+
+
+@pytest.mark.parametrize(
+    ("flowstep", "strength"),
+    [(0.01, 1.0), (0.05, 1.0), (0.12, 0.79), (0.15, 0.74), (0.3, 0.55), (1.0, 0.0)],
+)
+def test_a_flowstep_is_a_strength(flowstep: float, strength: float) -> None:
+    assert strength == pytest.approx(blend.strength_of(flowstep), abs=0.005)
+
+
+def test_an_offset_is_taken_off_each_channel() -> None:
+    clip = tone()
+    offset = clip.with_samples(clip.samples + np.array([[0.2], [-0.1]], np.float32))
+
+    assert np.abs(blend.without_offset(offset).samples.mean(axis=1)).max() < 1e-6
+
+
+def test_half_of_a_level_step_is_followed() -> None:
+    """The source falls by 12 dB; the result, which was level, falls by 6."""
+    source = tone(seconds=6.0)
+    falling = source.with_samples(
+        source.samples * np.where(np.arange(6 * RATE) < 3 * RATE, 1, 0.25)
+    )
+    result = blend.follow(tone(seconds=6.0), falling).samples
+
+    step = level(result[:, : 2 * RATE]) / level(result[:, 4 * RATE :])
+    assert pytest.approx(6.0, abs=0.2) == 20 * np.log10(step)
+
+
+def test_the_gain_is_bounded_in_silence() -> None:
+    source = tone(seconds=4.0)
+    half = source.with_samples(source.samples * (np.arange(4 * RATE) < 2 * RATE))
+    result = blend.follow(tone(seconds=4.0), half).samples
+
+    assert pytest.approx(-9.0, abs=0.1) == 20 * np.log10(
+        level(result[:, 3 * RATE :]) / level(tone().samples)
+    )
+
+
+def test_the_loudness_becomes_the_sources() -> None:
+    matched = blend.match(tone(0.01, hertz=900), tone(0.3))
+
+    assert loudness.integrated_loudness(tone(0.3)) == pytest.approx(
+        loudness.integrated_loudness(matched), abs=0.05
+    )
+
+
+def test_a_blend_ends_at_its_ends() -> None:
+    source, other = tone(hertz=440), tone(hertz=550)
+    nothing = np.zeros(source.length, np.float32)
+
+    assert np.allclose(blend.morph(source, other, 0.0, strokes=nothing).samples, source.samples)
+    assert np.allclose(
+        blend.morph(source, other, 1.0, strokes=nothing).samples, other.samples, atol=1e-6
+    )
+
+
+def test_a_blend_of_different_sounds_keeps_its_power() -> None:
+    source, other = tone(hertz=440), tone(hertz=550)
+    blended = blend.morph(source, other, 0.5, strokes=np.zeros(source.length, np.float32))
+
+    assert level(source.samples) == pytest.approx(level(blended.samples), rel=0.01)
+
+
+def test_strokes_go_last() -> None:
+    """A source of strokes alone is nearly as loud half way, and gone at full strength."""
+    source, silence = tone(0.5), tone(0.0)
+    kept = [
+        level(blend.morph(source, silence, strength, strokes=source.samples[0]).samples)
+        / level(source.samples)
+        for strength in (0.5, 0.8, 1.0)
+    ]
+
+    assert kept[0] > 0.95
+    assert kept[0] > kept[1] > kept[2]
+    assert kept[2] == pytest.approx(0.0, abs=1e-6)
+
+
+@pytest.mark.parametrize("rate", [8000, 22050, 44100, 48000, 96000])
+def test_the_result_has_the_sources_rate_and_length_to_the_sample(rate: int) -> None:
+    like = Clip(np.zeros((1, 12347), np.float32), rate)
+    result = blend.finished(tone(seconds=12347 / rate), like=like)
+
+    assert (rate, 12347) == (result.sample_rate, result.length)
+
+
+def test_the_result_begins_and_ends_in_silence_and_stays_below_the_ceiling() -> None:
+    result = blend.finished(tone(3.0), like=tone())
+
+    assert max(float(np.abs(result.samples[:, at]).max()) for at in (0, -1)) < 1e-3
+    assert loudness.true_peak_db(result) <= -1.0 + 1e-3
