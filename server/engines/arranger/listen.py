@@ -1,0 +1,273 @@
+"""Listening to a clip: everything the arranger needs to know about the source.
+
+Puts the steps of `listening` in order; knows nothing of presets, prompts or sounds to come.
+"""
+
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from server.engines.arranger.listening import chords, drums, notes, tempo, verify
+from server.engines.arranger.listening.candidates import Candidates, decode, infer_onsets
+from server.engines.arranger.listening.features import N_FFT, Evidence, features, raw_onsets
+from server.engines.arranger.listening.transcribe import Posteriors, Transcriber
+from server.engines.arranger.score import (
+    ANALYSIS_RATE,
+    FRAME_HOP,
+    FRAME_RATE,
+    LOWEST_PITCH,
+    Chord,
+    Heard,
+    Key,
+    Note,
+)
+from server.engines.protocols import OnStep
+from server.media import resample, spectrum
+from server.media.clip import Clip, Samples
+
+STEPS = 6
+"""How often `listen` calls `on_step`."""
+
+_SHORTEST_SECONDS = 0.25
+_SILENT = 1e-4
+_LEVEL = 0.8
+"""Peak everything is heard at, so that level does not matter."""
+
+_CANCELLED = 0.25
+"""Middle less than this share of a channel: the channels cancel, and the louder one is heard."""
+
+_HARMONIC_MARGIN = 1.5
+_DRUMS_SHARE = 0.12
+_CHORD_TONE, _SCALE_TONE, _FOREIGN_TONE = -0.06, 0.04, 0.15
+_ANTICIPATION_SECONDS = 0.03
+_SUSTAIN_HOP = 2 * FRAME_HOP
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Layers:
+    """The sound and its two layers, mono `[N]` at the analysis rate."""
+
+    mix: Samples
+    harmonic: Samples
+    percussive: Samples
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Judged:
+    """Candidates with what they are judged by."""
+
+    candidates: Candidates
+    verdicts: NDArray[np.float32]
+    joined: Posteriors
+    levels: Samples
+
+
+def listen(
+    clip: Clip,
+    *,
+    transcriber: Transcriber,
+    bpm: float | None = None,
+    on_step: OnStep | None = None,
+) -> Heard:
+    """Return what is heard in a clip; `bpm` is the tempo a DAW knows, as a hint.
+
+    Any finite clip will do: where there is nothing to hear, nothing is heard.
+    """
+    samples, gain = _heard_at_level(clip)
+    step = _counter(on_step)
+    if clip.seconds < _SHORTEST_SECONDS or gain < _SILENT:
+        return _nothing(clip, samples, bpm)
+    harmonic, percussive = spectrum.hpss(samples, ANALYSIS_RATE, margin=_HARMONIC_MARGIN)
+    layers = _Layers(samples, harmonic, percussive)
+    envelope = spectrum.onset_envelope(samples, ANALYSIS_RATE, hop=notes.ENVELOPE_HOP)
+    step()
+    judged = _judge(layers, transcriber, step)
+    beats = tempo.find_beats(envelope, clip.seconds, bpm=bpm)
+    tuning = spectrum.estimate_tuning(harmonic, ANALYSIS_RATE)
+    semitones = spectrum.cqt_levels(harmonic, ANALYSIS_RATE, hop=_SUSTAIN_HOP, tuning_cents=tuning)
+    step()
+    melody = _melody(judged, notes.onset_peaks(envelope), semitones, beats.times, clip.seconds)
+    step()
+    return Heard(
+        seconds=clip.seconds,
+        bpm=beats.bpm,
+        tempo_confidence=beats.confidence,
+        is_steady=beats.is_steady,
+        beats=beats.times,
+        downbeat=chords.find_downbeat(melody.chords, melody.notes),
+        notes=melody.notes,
+        chords=melody.chords,
+        key=melody.key,
+        tuning_cents=tuning,
+        drums=drums.find_strokes(percussive) if _has_drums(layers) else (),
+        pitchedness=_pitchedness(melody.notes, clip.seconds),
+        sustain=_sustain(judged.joined.frame, semitones),
+        percussive=percussive,
+        percussive_gain=gain / _LEVEL,
+    )
+
+
+def _counter(on_step: OnStep | None) -> Callable[[], None]:
+    """Return a function that reports one more step done each time."""
+    done = 0
+
+    def step() -> None:
+        nonlocal done
+        done += 1
+        if on_step is not None:
+            on_step(done, STEPS)
+
+    return step
+
+
+# The sound
+
+
+def _heard_at_level(clip: Clip) -> tuple[Samples, float]:
+    """Return mono samples at the analysis rate with a peak of 0.8, and the peak they had."""
+    peak = float(np.abs(clip.samples).max(initial=0.0))
+    if peak < _SILENT:
+        return np.zeros(round(clip.seconds * ANALYSIS_RATE), np.float32), 0.0
+    mono = _one_channel(clip.samples / np.float32(peak))
+    mono = mono - mono.mean(dtype=np.float64).astype(np.float32)
+    heard = resample.resample(Clip(mono[None, :], clip.sample_rate), ANALYSIS_RATE).mono()
+    own_peak = float(np.abs(heard).max(initial=0.0))
+    if own_peak * peak < _SILENT:
+        return np.zeros_like(heard), 0.0
+    return heard * np.float32(_LEVEL / own_peak), own_peak * peak
+
+
+def _one_channel(samples: Samples) -> Samples:
+    """Return the mean of the channels, or the loudest one where they cancel each other."""
+    middle: Samples = samples.mean(axis=0, dtype=np.float32)
+    loudness = np.sqrt(np.square(samples).mean(axis=1, dtype=np.float64))
+    loudest = int(loudness.argmax())
+    if np.sqrt(np.square(middle).mean(dtype=np.float64)) < _CANCELLED * loudness[loudest]:
+        middle = samples[loudest]
+    return middle
+
+
+def _has_drums(layers: _Layers) -> bool:
+    struck, sustained = (
+        float(np.square(layer).sum(dtype=np.float64))
+        for layer in (layers.percussive, layers.harmonic)
+    )
+    return struck > _DRUMS_SHARE * (struck + sustained + 1e-9)
+
+
+def _nothing(clip: Clip, samples: Samples, bpm: float | None) -> Heard:
+    """Return what is heard where there is nothing: a grid, and beats without a chord."""
+    seconds = clip.seconds
+    beats = tempo.find_beats(np.zeros(1, np.float32), seconds, bpm=bpm)
+    edges = chords.beat_edges(beats.times, seconds).tolist()
+    pairs = itertools.pairwise(edges)
+    return Heard(
+        seconds=seconds,
+        bpm=beats.bpm,
+        tempo_confidence=1.0,
+        is_steady=True,
+        beats=beats.times,
+        downbeat=0,
+        notes=(),
+        chords=tuple(Chord(start, end, None, "", None, 1.0) for start, end in pairs),
+        key=None,
+        tuning_cents=0.0,
+        drums=(),
+        pitchedness=0.0,
+        sustain=np.zeros((-(-samples.shape[0] // FRAME_HOP) + 1, 88), np.float32),
+        percussive=np.zeros_like(samples),
+        percussive_gain=0.0,
+    )
+
+
+# Notes and harmony
+
+
+def _judge(layers: _Layers, transcriber: Transcriber, step: Callable[[], None]) -> _Judged:
+    """Transcribe the sound and its harmonic layer, and judge what may be notes."""
+    mix = transcriber.posteriors(layers.mix)
+    step()
+    harmonic = transcriber.posteriors(layers.harmonic)
+    step()
+    joined = mix.joined(harmonic)
+    onsets = infer_onsets(joined)
+    candidates = decode(joined, onsets)
+    levels = spectrum.magnitudes(layers.mix, n_fft=N_FFT, hop=FRAME_HOP)
+    evidence = Evidence(
+        mix,
+        harmonic,
+        onsets,
+        levels,
+        spectrum.magnitudes(layers.harmonic, n_fft=N_FFT, hop=FRAME_HOP),
+    )
+    known = features(candidates, evidence)
+    verdicts = verify.verdicts(verify.committed_verifier(), known, raw_onsets(known))
+    step()
+    return _Judged(candidates, verdicts, joined, levels)
+
+
+@dataclass(frozen=True, slots=True)
+class _Melody:
+    """Notes, and the harmony they make."""
+
+    notes: tuple[Note, ...]
+    chords: tuple[Chord, ...]
+    key: Key | None
+
+
+def _melody(
+    judged: _Judged,
+    peaks: NDArray[np.float64],
+    semitones: Samples,
+    beats: NDArray[np.float64],
+    seconds: float,
+) -> _Melody:
+    """Read the notes, the chords from them, and the notes again in the light of the chords."""
+
+    def read(thresholds: NDArray[np.float64]) -> tuple[Note, ...]:
+        drafts = notes.accept(judged.candidates, judged.verdicts, thresholds)
+        return notes.finish(drafts, judged.levels, peaks, seconds)
+
+    first = read(np.full(len(judged.candidates), notes.THRESHOLD))
+    key = chords.find_key(first)
+    evidence = chords.Evidence(first, judged.joined.frame, _chroma(semitones))
+    found = chords.find_chords(evidence, beats, seconds, key)
+    if key is None or all(chord.root is None for chord in found):
+        return _Melody(first, found, key)
+    return _Melody(read(_thresholds(judged.candidates, found, key)), found, key)
+
+
+def _thresholds(candidates: Candidates, found: tuple[Chord, ...], key: Key) -> NDArray[np.float64]:
+    """Return what an onset must reach: less for a chord tone, more outside of the scale."""
+    table = np.full((len(found), 12), notes.THRESHOLD + _FOREIGN_TONE)
+    table[:, list(chords.scale_of(key))] = notes.THRESHOLD + _SCALE_TONE
+    for row, chord in zip(table, found, strict=True):
+        row[list(chord.pitch_classes)] = notes.THRESHOLD + _CHORD_TONE
+    starts = np.array([chord.start_seconds for chord in found])
+    times = candidates.starts / FRAME_RATE + _ANTICIPATION_SECONDS
+    beats = np.maximum(np.searchsorted(starts, times) - 1, 0)
+    return np.asarray(table[beats, (candidates.columns + LOWEST_PITCH) % 12])
+
+
+def _chroma(semitones: Samples) -> Samples:
+    """Fold semitone levels `[88, T]` into chroma `[12, 2T]`, each frame's strongest class 1."""
+    folded = np.zeros((12, semitones.shape[1]), np.float32)
+    np.add.at(folded, (np.arange(semitones.shape[0]) + LOWEST_PITCH) % 12, semitones)
+    folded /= np.maximum(folded.max(axis=0, keepdims=True), 1e-9)
+    return np.repeat(folded, 2, axis=1)
+
+
+def _sustain(frame: NDArray[np.float32], semitones: Samples) -> NDArray[np.float32]:
+    """Return how loud each semitone sounds where the transcription hears it, `[T, 88]`."""
+    levels = np.repeat(semitones.T, 2, axis=0)[: frame.shape[0]]
+    sustain = np.zeros_like(frame)
+    heard = np.clip((frame[: levels.shape[0]] - 0.12) / 0.25, 0.0, 1.0)
+    sustain[: levels.shape[0]] = heard * levels**0.8
+    return sustain
+
+
+def _pitchedness(found: tuple[Note, ...], seconds: float) -> float:
+    return sum(note.seconds * note.velocity for note in found) / max(seconds, 0.1)
