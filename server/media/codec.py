@@ -3,8 +3,8 @@
 What a file claims is never believed: its format is told from its bytes, its length from what comes
 out of the decoder, and limits hold while decoding, so that a small file cannot fill the memory.
 
-A file cut short gives what is there wherever its codec cannot tell (WAV, AIFF, MP3, Ogg, AAC);
-where the codec says that data is missing (FLAC, an MP4 without its index) it is unreadable.
+A file cut short gives what is there wherever its codec cannot tell (WAV, AIFF, MP3, Ogg); where the
+codec says that data is missing (FLAC, AAC, an MP4 without its index) it is unreadable.
 Messages are written for musicians: nothing of a library or a path gets into them.
 """
 
@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import Literal
 
 import numpy as np
 import soundfile
@@ -126,7 +126,7 @@ def _opened(data: bytes | Path) -> Iterator[tuple[Format, sources.Source]]:
 
 
 @contextmanager
-def _file(data: bytes | Path) -> Iterator[BinaryIO]:
+def _file(data: bytes | Path) -> Iterator[io.BufferedIOBase]:
     if isinstance(data, bytes):
         yield io.BytesIO(data)
         return
@@ -138,7 +138,7 @@ def _file(data: bytes | Path) -> Iterator[BinaryIO]:
         yield file
 
 
-def _reader(file: BinaryIO, format_: Format) -> AbstractContextManager[sources.Source]:
+def _reader(file: io.BufferedIOBase, format_: Format) -> AbstractContextManager[sources.Source]:
     """Choose the library: libsndfile, and FFmpeg only for what that does not know."""
     if format_.name not in ("m4a", "webm", "aac"):
         return sources.opened(file)

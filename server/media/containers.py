@@ -4,9 +4,9 @@ FFmpeg is handed an open file and the container's name: it does not guess, so no
 address inside a file is ever followed.
 """
 
+import io
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import BinaryIO
 
 import av
 import numpy as np
@@ -21,7 +21,7 @@ _OPTIONS = {"protocol_whitelist": "file,pipe"}
 
 
 @contextmanager
-def opened(file: BinaryIO, name: str) -> Iterator[Source]:
+def opened(file: io.BufferedIOBase, name: str) -> Iterator[Source]:
     """Open the first sound track of a container named as in `formats.FORMATS`.
 
     Raises:
@@ -33,11 +33,18 @@ def opened(file: BinaryIO, name: str) -> Iterator[Source]:
         with av.open(
             file, "r", format=_DEMUXERS[name], options=_OPTIONS, metadata_errors="ignore"
         ) as container:
-            if not container.streams.audio:
-                raise errors.UnreadableAudio("There is no sound in this file.")
-            yield _source(container, container.streams.audio[0])
+            yield _source(container, _first_track(container))
     except (av.FFmpegError, EOFError) as damage:
         raise errors.UnreadableAudio("The audio file is damaged or incomplete.") from damage
+
+
+def _first_track(container: InputContainer) -> AudioStream:
+    if not container.streams.audio:
+        raise errors.UnreadableAudio("There is no sound in this file.")
+    track = container.streams.audio[0]
+    if track.codec_context is None:
+        raise errors.UnreadableAudio("The sound in this file has a coding that we do not know.")
+    return track
 
 
 def _source(container: InputContainer, track: AudioStream) -> Source:

@@ -3,10 +3,10 @@
 `libsndfile` reads WAV, AIFF, FLAC, MP3, Vorbis and Opus. What it does not know is in `containers`.
 """
 
+import io
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import BinaryIO
 
 import numpy as np
 import soundfile
@@ -38,6 +38,24 @@ class Source:
     blocks: Iterator[Block]
 
 
+class _Patient:
+    """A file that ignores being sent to before its start, as damaged headers try to do.
+
+    Raised inside libsndfile's callback, the refusal would be printed and lost.
+    """
+
+    def __init__(self, file: io.BufferedIOBase) -> None:
+        self._file = file
+        self.tell = file.tell
+        self.readinto = file.readinto
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Move if it is possible, and return the position."""
+        with suppress(ValueError, OSError):
+            self._file.seek(offset, whence)
+        return self._file.tell()
+
+
 class _Stream(soundfile.SoundFile):  # type: ignore[misc] # the library is not annotated
     """A sound that is read from front to back.
 
@@ -51,14 +69,14 @@ class _Stream(soundfile.SoundFile):  # type: ignore[misc] # the library is not a
 
 
 @contextmanager
-def opened(file: BinaryIO) -> Iterator[Source]:
+def opened(file: io.BufferedIOBase) -> Iterator[Source]:
     """Open with libsndfile.
 
     Raises:
         errors.UnreadableAudio: it cannot be opened, or turns out damaged while its blocks are read.
     """
     try:
-        with _Stream(file) as sound:
+        with _Stream(_Patient(file)) as sound:
             length = sound.frames if 0 < sound.frames < 1 << 62 else None
             blocks = _blocks(sound)
             yield Source(sound.channels, sound.samplerate, length, length is not None, blocks)
