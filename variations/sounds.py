@@ -6,16 +6,31 @@ the two together.
 
 SYNTHS = frozenset(
     {
-        "pad_saw",
-        "super_saw",
-        "lead_square",
         "arp_pluck",
-        "synth_bass",
         "bass_808",
+        "bowed_string",
+        "brass",
+        "choir_pad",
+        "flute",
+        "fm_epiano",
+        "glitch_blip",
+        "lead_square",
+        "metallophone",
+        "music_bell",
         "nes_pulse",
         "nes_pulse_thin",
+        "nes_pulse_wide",
         "nes_triangle",
-        "fm_epiano",
+        "noise_drone",
+        "organ",
+        "pad_saw",
+        "plucked_string",
+        "reed",
+        "steel_pan",
+        "struck_string",
+        "super_saw",
+        "synth_bass",
+        "wobble_bass",
     }
 )
 

@@ -20,8 +20,7 @@ INVENTION_STARTS = 0.3
 
 INVENTION_FULL = 0.6
 
-NO_PITCH = "No pitched material was heard; only the drum strokes are played."
-NOTHING_HEARD = "Neither pitched material nor drum strokes were heard."
+NO_PITCH = "No pitched material was heard; only drum strokes are played."
 
 _INAUDIBLE_CENTS = 4.0
 _PIZZICATO = 45
@@ -62,7 +61,7 @@ def arrange(heard: Heard, arrangement: Arrangement, *, strength: float, seed: in
         effects=tuple(arrangement.effects),
         beat_seconds=heard.beat_seconds,
         tuning_cents=float(np.clip(heard.tuning_cents, -50, 50)) if audible else 0.0,
-        notices=_notices(heard),
+        notices=() if heard.is_pitched else (NO_PITCH,),
     )
 
 
@@ -77,12 +76,6 @@ def _material(heard: Heard, *, strength: float, seed: int) -> Material:
         invention=float(np.clip(share, 0.0, 1.0)),
         seed=seed,
     )
-
-
-def _notices(heard: Heard) -> tuple[str, ...]:
-    if heard.is_pitched:
-        return ()
-    return (NO_PITCH,) if heard.drums else (NOTHING_HEARD,)
 
 
 def _kit(heard: Heard, arrangement: Arrangement, material: Material) -> tuple[DrumHit, ...]:

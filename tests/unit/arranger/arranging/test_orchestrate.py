@@ -115,11 +115,10 @@ def test_a_drum_loop_has_strokes_and_says_that_no_pitch_was_heard() -> None:
     assert quartet.halo is None
 
 
-def test_nothing_heard_is_said() -> None:
+def test_nothing_heard_is_nothing_played() -> None:
     score = score_of(heard([], pitchedness=0.0), "piano_classical")
 
-    assert (orchestrate.NOTHING_HEARD,) == score.notices
-    assert score.parts == ()
+    assert ((), ()) == (score.parts, score.hits)
 
 
 def test_the_tuning_of_the_source_is_kept_unless_nobody_hears_it() -> None:
