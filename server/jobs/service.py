@@ -63,6 +63,10 @@ class JobService:
         """
         return self._jobs.get(job_id)
 
+    def newest_in_session(self, session_id: str) -> Job | None:
+        """Return the newest job of a session, None where it has had none."""
+        return self._jobs.newest_in_session(session_id)
+
     def position(self, job: Job) -> int | None:
         """Return how many jobs are ahead of a queued one, None once it is not queued."""
         return self._jobs.position(job) if job.status is Status.QUEUED else None
@@ -113,10 +117,11 @@ class JobService:
             raise errors.AtCapacity
 
     def _enqueue(self, job: Job) -> None:
+        # told before it is handed over: a quick worker's news must not come first
+        self._events.publish(event_of(None, job))
         try:
             self._queue.enqueue(job)
         except errors.WireDown:
             # the caller is told to try again, so this one must never run
-            self._jobs.update(job.ended(Status.CANCELLED, keep=self._keep))
+            self._cancel_queued(job)
             raise
-        self._events.publish(event_of(None, job))
