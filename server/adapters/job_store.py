@@ -1,0 +1,159 @@
+"""The record of jobs in the database: the truth about them."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, fields
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, RowMapping, and_, case, func, insert, or_, select, update
+from sqlalchemy.exc import IntegrityError
+
+from server import errors
+from server.adapters.database import Database
+from server.adapters.tables import jobs
+from server.jobs.record import FINAL, Job, JobError, Output, Status
+
+_FIELDS = tuple(field.name for field in fields(Job))
+_COLUMNS = tuple(jobs.c[name] for name in _FIELDS)
+_OLDEST_FIRST = (jobs.c.created_at, jobs.c.id)
+_NEWEST_FIRST = (jobs.c.created_at.desc(), jobs.c.id.desc())
+_IS_QUEUED = jobs.c.status == str(Status.QUEUED)
+_IS_RUNNING = jobs.c.status == str(Status.RUNNING)
+_IS_UNFINISHED = jobs.c.status.not_in([str(status) for status in FINAL])
+
+
+class SqlJobs:
+    """A `JobStore`."""
+
+    def __init__(self, database: Database) -> None:
+        """Take a migrated database."""
+        self._database = database
+
+    def add(self, job: Job) -> None:
+        """Keep a new job.
+
+        Raises:
+            errors.Busy: its session has an unfinished one.
+        """
+        try:
+            with self._database.transaction() as connection:
+                connection.execute(insert(jobs).values(**_row(job)))
+        except IntegrityError as error:
+            raise errors.Busy from error
+
+    def get(self, job_id: str) -> Job:
+        """Return a job. Raises `errors.NoSuchJob`."""
+        found = self._select(jobs.c.id == job_id)
+        if not found:
+            raise errors.NoSuchJob
+        return found[0]
+
+    def update(self, job: Job) -> None:
+        """Replace version `job.version - 1`. Raises `errors.Conflict` if another came first.
+
+        The lease of a running job never gets shorter by this: `extend_lease` may have moved it
+        since the record was read.
+        """
+        row = _row(job)
+        if job.lease_expires_at is not None:
+            row["lease_expires_at"] = _later_lease(job)
+        with self._database.transaction() as connection:
+            changed = connection.execute(
+                update(jobs)
+                .where(jobs.c.id == job.id, jobs.c.version == job.version - 1)
+                .values(**row)
+            )
+        if changed.rowcount == 0:
+            raise errors.Conflict
+
+    def request_cancel(self, job_id: str) -> None:
+        """Set the flag a running job asks about."""
+        with self._database.transaction() as connection:
+            connection.execute(
+                update(jobs).where(jobs.c.id == job_id).values(cancel_requested=True)
+            )
+
+    def is_cancel_requested(self, job_id: str) -> bool:
+        """Whether the flag is set."""
+        with self._database.transaction() as connection:
+            return bool(
+                connection.scalar(select(jobs.c.cancel_requested).where(jobs.c.id == job_id))
+            )
+
+    def waiting(self) -> Sequence[Job]:
+        """Return queued jobs, oldest first."""
+        return self._select(_IS_QUEUED)
+
+    def running(self) -> Sequence[Job]:
+        """Return running jobs, oldest first."""
+        return self._select(_IS_RUNNING)
+
+    def extend_lease(self, job_id: str, worker: str, until: datetime) -> bool:
+        """Move the lease of a job this worker still holds; False when it was taken away."""
+        held = and_(jobs.c.id == job_id, jobs.c.worker == worker, _IS_RUNNING)
+        with self._database.transaction() as connection:
+            changed = connection.execute(update(jobs).where(held).values(lease_expires_at=until))
+        return changed.rowcount == 1
+
+    def abandoned(self, at: datetime) -> Sequence[Job]:
+        """Return running jobs whose lease ended before `at`."""
+        return self._select(_IS_RUNNING, jobs.c.lease_expires_at < at)
+
+    def position(self, job: Job) -> int:
+        """Return how many queued jobs are ahead of a queued one."""
+        is_older = or_(
+            jobs.c.created_at < job.created_at,
+            and_(jobs.c.created_at == job.created_at, jobs.c.id < job.id),
+        )
+        ahead = select(func.count()).where(_IS_QUEUED, is_older)
+        with self._database.transaction() as connection:
+            return connection.execute(ahead).scalar_one()
+
+    def active_in_session(self, session_id: str) -> Job | None:
+        """Return the newest unfinished job of a session."""
+        return self._newest(jobs.c.session_id == session_id, _IS_UNFINISHED)
+
+    def newest_in_session(self, session_id: str) -> Job | None:
+        """Return the newest job of a session."""
+        return self._newest(jobs.c.session_id == session_id)
+
+    def _select(self, *conditions: ColumnElement[bool]) -> list[Job]:
+        query = select(*_COLUMNS).where(*conditions).order_by(*_OLDEST_FIRST)
+        with self._database.transaction() as connection:
+            return [_job(row) for row in connection.execute(query).mappings()]
+
+    def _newest(self, *conditions: ColumnElement[bool]) -> Job | None:
+        query = select(*_COLUMNS).where(*conditions).order_by(*_NEWEST_FIRST).limit(1)
+        with self._database.transaction() as connection:
+            row = connection.execute(query).mappings().first()
+        return _job(row) if row is not None else None
+
+
+def _later_lease(job: Job) -> ColumnElement[datetime]:
+    stored, given = jobs.c.lease_expires_at, job.lease_expires_at
+    return case((stored > given, stored), else_=given)
+
+
+def _row(job: Job) -> dict[str, Any]:
+    row = {name: getattr(job, name) for name in _FIELDS}
+    return {
+        **row,
+        "status": str(job.status),
+        "spec": dict(job.spec),
+        "report": _plain(job.report),
+        "recipe": _plain(job.recipe),
+        "outputs": [asdict(output) for output in job.outputs],
+        "error": asdict(job.error) if job.error else None,
+    }
+
+
+def _plain(facts: Any) -> dict[str, Any] | None:
+    return None if facts is None else dict(facts)
+
+
+def _job(row: RowMapping) -> Job:
+    values = dict(row)
+    values["status"] = Status(values["status"])
+    values["outputs"] = tuple(Output(**output) for output in values["outputs"])
+    values["error"] = JobError(**values["error"]) if values["error"] else None
+    return Job(**values)
