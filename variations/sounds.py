@@ -34,7 +34,19 @@ SYNTHS = frozenset(
     }
 )
 
-KITS = frozenset({"808", "linn", "nes", "lofi"})
+KITS = frozenset(
+    {
+        "808",
+        "acoustic",
+        "breaks",
+        "glitch",
+        "hand",
+        "industrial",
+        "linn",
+        "lofi",
+        "nes",
+    }
+)
 
 EFFECTS = frozenset(
     {
@@ -43,11 +55,15 @@ EFFECTS = frozenset(
         "crush",
         "delay",
         "duck",
+        "gate",
+        "highpass",
         "lowpass",
         "reverb",
         "saturate",
         "shelf",
+        "stutter",
         "vinyl",
+        "width",
         "wow",
     }
 )

@@ -10,20 +10,14 @@ from collections import OrderedDict
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import signal
 
+from server.engines.arranger.filters import CONTROL_SAMPLES, RATE, lowpass, swept_lowpass
 from server.engines.arranger.generators import Generator
 from server.engines.arranger.interpolation import Positions, Recording, read_at
 from server.engines.arranger.soundfont import Region, Sample, SoundFont
 from server.media.clip import Samples
 
-RATE = 44100
-"""Sample rate of everything the arranger renders, in Hz."""
-
 _CACHE_BYTES = 64 * 2**20
-_CONTROL_SAMPLES = 64
-"""Grid on which vibrato and filter movement are computed."""
-
 _SHORTEST_SECONDS = 0.001
 _LONGEST_RELEASE_SECONDS = 1.5
 _FLOOR_DB = 80.0
@@ -32,9 +26,6 @@ _FLOOR_DB = 80.0
 _EMU_ATTENUATION = 0.4
 """Banks are written for hardware that applied this share of the attenuation they state."""
 
-_OPEN_FILTER_HZ = 18000.0
-_FILTER_STEP_CENTS = 50.0
-_LOWEST_FILTER_HZ = 40.0
 _CENTS_ZERO_HZ = 8.176
 _FADE_SAMPLES = 64
 
@@ -208,9 +199,9 @@ def _positions(region: Region, sample: Sample, stroke: _Stroke, length: int) -> 
     skipped = stroke.touch.skip_seconds * sample.sample_rate
     if stroke.touch.vibrato is None:
         return np.asarray(np.arange(length) * speed + skipped, dtype=np.float64)
-    corners = np.arange(0, length + _CONTROL_SAMPLES, _CONTROL_SAMPLES)
+    corners = np.arange(0, length + CONTROL_SAMPLES, CONTROL_SAMPLES)
     bend = np.exp2(stroke.touch.vibrato.cents(corners / RATE) / 1200.0)
-    walked = np.concatenate([[0.0], np.cumsum(bend[:-1])]) * (speed * _CONTROL_SAMPLES)
+    walked = np.concatenate([[0.0], np.cumsum(bend[:-1])]) * (speed * CONTROL_SAMPLES)
     return np.asarray(np.interp(np.arange(length), corners, walked) + skipped, dtype=np.float64)
 
 
@@ -301,14 +292,11 @@ def _filtered(wave: Samples, region: Region, stroke: _Stroke) -> Samples:
     cutoff, depth = region[Generator.FILTER_CUTOFF], region[Generator.MOD_ENV_TO_FILTER]
     resonance_db = region[Generator.FILTER_RESONANCE] / 10.0
     if not depth:
-        return _lowpass(wave, [(0, float(cutoff))], resonance_db)
-    seconds = np.arange(0, len(wave), _CONTROL_SAMPLES) / RATE
+        return lowpass(wave, hertz_of(cutoff), resonance_db=resonance_db)
+    seconds = np.arange(0, len(wave), CONTROL_SAMPLES) / RATE
     cents = cutoff + depth * _modulation(region, stroke, seconds)
-    steps = np.round(cents / _FILTER_STEP_CENTS)
-    changes = np.flatnonzero(np.diff(steps, prepend=np.nan) != 0)
-    return _lowpass(
-        wave, [(int(i) * _CONTROL_SAMPLES, float(cents[i])) for i in changes], resonance_db
-    )
+    hertz = _CENTS_ZERO_HZ * np.exp2(cents / 1200.0)
+    return swept_lowpass(wave, hertz, resonance_db=resonance_db)
 
 
 def _modulation(region: Region, stroke: _Stroke, seconds: Positions) -> Positions:
@@ -325,31 +313,6 @@ def _modulation(region: Region, stroke: _Stroke, seconds: Positions) -> Position
     level = np.minimum(risen, np.maximum(1.0 - np.maximum(fallen, 0.0), sustain))
     released = np.clip(1.0 - (seconds - stroke.seconds) / release, 0.0, 1.0)
     return np.asarray(level * released)
-
-
-def _lowpass(wave: Samples, segments: list[tuple[int, float]], resonance_db: float) -> Samples:
-    """Apply a second-order low-pass whose cutoff (absolute cents) changes at given samples."""
-    if all(hertz_of(cents) >= _OPEN_FILTER_HZ for _, cents in segments):
-        return wave
-    filtered = np.empty_like(wave)
-    state = np.zeros(2)
-    ends = [start for start, _ in segments[1:]] + [len(wave)]
-    for (start, cents), end in zip(segments, ends, strict=True):
-        numerator, denominator = _resonant(hertz_of(cents), resonance_db)
-        filtered[start:end], state = signal.lfilter(
-            numerator, denominator, wave[start:end], zi=state
-        )
-    return filtered
-
-
-def _resonant(cutoff_hz: float, resonance_db: float) -> tuple[list[float], list[float]]:
-    """Return a low-pass section of Bristow-Johnson's "Audio EQ cookbook"; 0 dB is Butterworth."""
-    omega = 2 * np.pi * min(max(cutoff_hz, _LOWEST_FILTER_HZ), 0.45 * RATE) / RATE
-    quality = 10.0 ** ((resonance_db - 3.01) / 20.0)
-    alpha, cosine = np.sin(omega) / (2 * quality), np.cos(omega)
-    scale = 1.0 / (1.0 + alpha)
-    side = 0.5 * (1.0 - cosine) * scale
-    return [side, 2 * side, side], [1.0, -2 * cosine * scale, (1.0 - alpha) * scale]
 
 
 def _panned(voices: list[tuple[Region, Samples]]) -> Samples:

@@ -1,0 +1,316 @@
+"""Bus effects: what each name in `variations.sounds.EFFECTS` does to a mix.
+
+Pure functions from `[2, N]` float32 to the same shape: equal arguments give equal bits. None moves
+the music in time by more than a millisecond. `check` tells, before anything is played, whether a
+preset's effect and its parameters are known.
+"""
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage, signal
+
+from server.engines.arranger.filters import CONTROL_SAMPLES, RATE, passed, shelved
+from server.engines.arranger.filters import banded as band_passed
+from server.engines.arranger.oscillators import noise
+from server.media.clip import Samples
+
+_LOUDNESS = 0.12
+"""Level (root mean square) that effects which depend on level see the mix at."""
+
+_EARLY_ECHOES = 9
+_ECHOES = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What an effect may know of the piece.
+
+    Attributes:
+        beat_seconds: length of a beat.
+        first_beat: time of a beat, for effects on the grid.
+        kicks: onsets of the bass drum in seconds.
+        seed: of everything random.
+    """
+
+    beat_seconds: float = 0.5
+    first_beat: float = 0.0
+    kicks: tuple[float, ...] = ()
+    seed: int = 0
+
+
+def _level(mix: Samples) -> float:
+    return float(np.sqrt(np.mean(np.square(mix, dtype=np.float32)))) + 1e-9
+
+
+def _float32(values: NDArray[Any]) -> Samples:
+    return np.asarray(values, dtype=np.float32)
+
+
+def shelf(
+    mix: Samples, _: Setting, *, hertz: float, gain_db: float, side: Literal["low", "high"] = "high"
+) -> Samples:
+    """Raise or lower everything on one side of a frequency."""
+    return shelved(mix, hertz, gain_db, side)
+
+
+def lowpass(mix: Samples, _: Setting, *, hertz: float) -> Samples:
+    """Take away the treble, 12 dB an octave."""
+    return passed(mix, "lowpass", hertz)
+
+
+def highpass(mix: Samples, _: Setting, *, hertz: float) -> Samples:
+    """Take away the bass, 12 dB an octave."""
+    return passed(mix, "highpass", hertz)
+
+
+def reverb(
+    mix: Samples,
+    setting: Setting,
+    *,
+    seconds: float = 1.6,
+    mix_share: float = 0.2,
+    damping_hertz: float = 5000.0,
+) -> Samples:
+    """Add a room: early echoes and noise that falls by 60 dB in `seconds`, darker as it falls."""
+    random = np.random.default_rng(setting.seed)
+    wet = np.empty_like(mix)
+    for channel in range(2):
+        sent = np.float32(0.7) * mix[channel] + np.float32(0.3) * mix[1 - channel]
+        room = _room(random, seconds, damping_hertz)
+        wet[channel] = signal.oaconvolve(sent, room)[: mix.shape[1]]
+    wet = passed(wet, "highpass", 180.0, order=1)
+    return np.float32(1 - 0.4 * mix_share) * mix + np.float32(mix_share) * wet
+
+
+def _room(random: np.random.Generator, seconds: float, damping_hertz: float) -> Samples:
+    """Return one channel's impulse response."""
+    length, before = round(1.1 * seconds * RATE), round(0.012 * RATE)
+    t = np.arange(length) / RATE
+    hiss = _float32(random.standard_normal(length) * np.exp(-6.9 * t / seconds))
+    late = _float32(np.clip(1.6 * t / seconds, 0, 1))
+    bright = passed(hiss, "lowpass", damping_hertz, order=1)
+    dark = passed(hiss, "lowpass", 0.35 * damping_hertz, order=1)
+    tail = bright * (1 - late) + dark * late * np.float32(1.5)
+    early = np.zeros(max(length, round(0.07 * RATE)), dtype=np.float32)
+    for number in range(_EARLY_ECHOES):
+        place = round(random.uniform(0.004, 0.06) * RATE)
+        early[place] += random.choice([-1, 1]) * (0.9 - 0.06 * number)
+    early *= np.float32(0.4) / np.linalg.norm(early)
+    early[:length] += tail * (np.float32(0.85) / np.linalg.norm(tail))
+    return np.concatenate([np.zeros(before, dtype=np.float32), early])
+
+
+def chorus(
+    mix: Samples, _: Setting, *, mix_share: float = 0.4, depth_ms: float = 2.5, hertz: float = 0.7
+) -> Samples:
+    """Add two copies of each channel whose delay swings around 9 ms."""
+    out = np.float32(1 - mix_share / 2) * mix
+    for channel in range(2):
+        for copy in range(2):
+            lag_ms = 9.0 + depth_ms * _swing(mix.shape[1], hertz, 1.7 * channel + 2.4 * copy)
+            out[channel] += np.float32(mix_share / 2) * _lagged(mix[channel], lag_ms)
+    return out
+
+
+def _swing(length: int, hertz: float, phase: float) -> NDArray[np.float64]:
+    return np.asarray(np.sin(2 * np.pi * hertz / RATE * np.arange(length) + phase))
+
+
+def _lagged(channel: Samples, lag_ms: NDArray[np.float64]) -> Samples:
+    """Return a channel read `lag_ms` late, a different lag at every sample; silence outside."""
+    places = np.arange(len(channel)) - lag_ms * (RATE / 1000.0)
+    return _float32(np.interp(places, np.arange(len(channel)), channel, left=0.0, right=0.0))
+
+
+def delay(
+    mix: Samples,
+    setting: Setting,
+    *,
+    beats: float = 0.75,
+    feedback: float = 0.35,
+    mix_share: float = 0.15,
+    damping_hertz: float = 4500.0,
+) -> Samples:
+    """Add echoes in time with the music that change sides and darken."""
+    step = max(1, round(beats * setting.beat_seconds * RATE))
+    out, tap = mix.copy(), mix
+    for number in range(1, _ECHOES + 1):
+        start = number * step
+        share = mix_share * feedback ** (number - 1)
+        if start >= mix.shape[1] or share < 1e-3:
+            break
+        tap = passed(tap[::-1], "lowpass", damping_hertz, order=1)
+        out[:, start:] += np.float32(share) * tap[:, : mix.shape[1] - start]
+    return out
+
+
+def crush(mix: Samples, _: Setting, *, bits: float = 8, hertz: float = 22050.0) -> Samples:
+    """Hold samples and round them, as cheap converters do, at the mix's own full scale."""
+    peak = float(np.abs(mix).max()) or 1.0
+    hold = np.floor(np.arange(mix.shape[1]) * (min(hertz, RATE) / RATE)) * (RATE / min(hertz, RATE))
+    held = mix[:, np.ceil(hold - 1e-9).astype(np.intp)]
+    steps = np.float32(2 ** (bits - 1) / peak)
+    return _float32(np.round(held * steps) / steps)
+
+
+def saturate(mix: Samples, _: Setting, *, drive: float = 1.5) -> Samples:
+    """Press loud passages together as tape does, whatever level the mix has."""
+    gain = np.float32(_LOUDNESS * drive / _level(mix))
+    return _float32(np.tanh(mix * gain) / gain)
+
+
+def wow(mix: Samples, setting: Setting, *, depth_ms: float = 0.7, hertz: float = 0.6) -> Samples:
+    """Let the pitch waver as on a worn tape, by less than a millisecond, so that nothing drifts."""
+    depth = min(depth_ms, 0.95)
+    start = 2 * np.pi * np.random.default_rng(setting.seed).random()
+    length = mix.shape[1]
+    lag = depth * (0.92 * _swing(length, hertz, start) + 0.08 * _swing(length, 6.7, start))
+    return np.stack([_lagged(channel, lag) for channel in mix])
+
+
+def vinyl(mix: Samples, setting: Setting, *, level: float = 0.015) -> Samples:
+    """Add a record's hiss and crackle, `level` against a mix of ordinary loudness."""
+    random = np.random.default_rng(setting.seed)
+    length = mix.shape[1]
+    air = noise(length, random)
+    hiss = np.float32(0.25) * band_passed(air, 300, 6000, order=1)
+    clicks = np.zeros(length, dtype=np.float32)
+    places = random.integers(0, length, round(7 * length / RATE))
+    clicks[places] = 14 * random.uniform(-1, 1, len(places)) ** 3
+    dust = _float32(hiss + band_passed(clicks, 700, 9000, order=1))
+    dust *= np.float32(level * _level(mix) / _LOUDNESS)
+    return mix + np.stack([dust, np.float32(0.9) * np.roll(dust, 17)])
+
+
+def duck(
+    mix: Samples, setting: Setting, *, depth: float = 0.5, release_seconds: float = 0.18
+) -> Samples:
+    """Pull everything down at each bass drum and let it swell again."""
+    length = mix.shape[1]
+    shape = np.arange(round(4 * release_seconds * RATE)) / (release_seconds * RATE)
+    dip = _float32(1.0 - depth * np.exp(-shape))
+    gain = np.ones(length, dtype=np.float32)
+    for kick in setting.kicks:
+        start = max(0, round(kick * RATE))
+        window = gain[start : start + len(dip)]
+        np.minimum(window, dip[: len(window)], out=window)
+    rounded = ndimage.uniform_filter1d(gain, round(0.002 * RATE))
+    return mix * rounded
+
+
+def compress(
+    mix: Samples, _: Setting, *, threshold_db: float = -18.0, ratio: float = 3.0
+) -> Samples:
+    """Turn down what is louder than the threshold (0 dB is the mix's own peak)."""
+    peak = float(np.abs(mix).max()) or 1.0
+    power = np.square(mix / np.float32(peak)).mean(axis=0)
+    blocks = np.add.reduceat(power, np.arange(0, len(power), CONTROL_SAMPLES)) / CONTROL_SAMPLES
+    level_db = 10 * np.log10(ndimage.uniform_filter1d(blocks, 9) + 1e-12) + 3.0
+    cut_db = np.maximum(level_db - threshold_db, 0.0) * (1.0 - 1.0 / ratio)
+    cut_db = ndimage.uniform_filter1d(ndimage.maximum_filter1d(cut_db, 9), 83)
+    corners = (np.arange(len(blocks)) + 0.5) * CONTROL_SAMPLES
+    gain = 10 ** (-np.interp(np.arange(mix.shape[1]), corners, cut_db) / 20)
+    return mix * _float32(gain)
+
+
+def gate(
+    mix: Samples,
+    setting: Setting,
+    *,
+    beats: float = 0.25,
+    open_share: float = 0.5,
+    depth: float = 1.0,
+) -> Samples:
+    """Chop the sound on the grid: open at the start of each step, shut for the rest."""
+    step = beats * setting.beat_seconds
+    seconds = np.arange(mix.shape[1]) / RATE - setting.first_beat
+    place = np.mod(seconds, step) / step
+    edge = 0.003 / step
+    closing = np.clip((open_share - place) / edge, 0, 1)
+    opening = np.clip((place - 1.0) / edge + 1.0, 0, 1)
+    return mix * _float32(1.0 - depth * (1.0 - np.maximum(closing, opening)))
+
+
+def stutter(mix: Samples, setting: Setting, *, beats: float = 0.25, share: float = 0.25) -> Samples:
+    """Repeat some steps of the grid in place of the one after, chosen by the seed."""
+    random = np.random.default_rng(setting.seed)
+    step = max(64, round(beats * setting.beat_seconds * RATE))
+    start = round(setting.first_beat * RATE) % step + step
+    out = mix.copy()
+    for begin in range(start, mix.shape[1] - step + 1, step):
+        if random.random() < share:
+            out[:, begin : begin + step] = _unclicked(out[:, begin - step : begin])
+    return out
+
+
+def _unclicked(piece: Samples) -> Samples:
+    fade = np.minimum(np.arange(piece.shape[1]) / 64.0, 1.0)
+    return _float32(piece * np.minimum(fade, fade[::-1]))
+
+
+def width(mix: Samples, _: Setting, *, amount: float = 1.3) -> Samples:
+    """Scale the difference of the channels: 0 is mono, 1 as it was."""
+    middle = mix.mean(axis=0, dtype=np.float32)
+    return _float32(middle + (mix - middle) * np.float32(amount))
+
+
+EFFECTS: Mapping[str, Callable[..., Samples]] = {
+    effect.__name__: effect
+    for effect in (
+        chorus,
+        compress,
+        crush,
+        delay,
+        duck,
+        gate,
+        highpass,
+        lowpass,
+        reverb,
+        saturate,
+        shelf,
+        stutter,
+        vinyl,
+        width,
+        wow,
+    )
+}
+"""Every effect by the name presets use. Its keyword arguments are its parameters."""
+
+_WRITTEN = {"mix": "mix_share"}
+"""Parameters that presets write otherwise than the code."""
+
+
+def check(kind: str, parameters: Mapping[str, float | str]) -> None:
+    """Raise ValueError where an effect or one of its parameters is unknown or of the wrong type."""
+    if kind not in EFFECTS:
+        raise ValueError(f"unknown effect {kind!r}; known: {', '.join(sorted(EFFECTS))}")
+    known = inspect.signature(EFFECTS[kind]).parameters
+    for name, value in _named(parameters).items():
+        if name not in known or known[name].kind is not inspect.Parameter.KEYWORD_ONLY:
+            raise ValueError(f"effect {kind!r} has no parameter {name!r}")
+        if isinstance(value, str) != (known[name].annotation not in (float, "float")):
+            raise ValueError(f"parameter {name!r} of effect {kind!r} cannot be {value!r}")
+    missing = [n for n, p in known.items() if p.kind is p.KEYWORD_ONLY and p.default is p.empty]
+    if set(missing) - set(_named(parameters)):
+        raise ValueError(f"effect {kind!r} needs {', '.join(missing)}")
+
+
+def apply(
+    kind: str, parameters: Mapping[str, float | str], mix: Samples, setting: Setting
+) -> Samples:
+    """Return the mix through one effect.
+
+    Raises:
+        ValueError: see `check`.
+    """
+    check(kind, parameters)
+    return EFFECTS[kind](mix, setting, **_named(parameters))
+
+
+def _named(parameters: Mapping[str, float | str]) -> dict[str, float | str]:
+    return {_WRITTEN.get(name, name): value for name, value in parameters.items()}

@@ -1,0 +1,115 @@
+"""Who plays a part: a voice of the score made into a function from notes to sounds.
+
+Chooses between the sound bank and a synthesized voice, the touch of each note, and what passes from
+note to note: slurs, glides, chip arpeggios. Knows nothing of mixing.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from itertools import groupby
+
+import numpy as np
+
+from server.engines.arranger.articulation import bowed, bowing_of, natural, plucked
+from server.engines.arranger.oscillators import hertz_of_pitch
+from server.engines.arranger.sampler import Sampler
+from server.engines.arranger.score import Note, Score
+from server.engines.arranger.synths import SYNTHS, fallback_synth
+from server.engines.arranger.tones import Tone
+from server.media.clip import Samples
+from variations.schema import Voice
+
+Played = tuple[float, Samples]
+"""When a sound begins, in seconds, and the sound, `[N]` or `[2, N]`."""
+
+Player = Callable[[Sequence[Note]], Iterator[Played]]
+
+_SHORTEST_SECONDS = 0.02
+_LONGEST_SECONDS = 30.0
+_BOW_LATENCY_SECONDS = {"marcato": 0.003, "legato": 0.008, "spiccato": 0.002}
+_HUMAN_CENTS = 1.5
+
+
+def player_of(
+    voice: Voice, sampler: Sampler | None, random: np.random.Generator, score: Score
+) -> Player:
+    """Return the function that plays a voice's notes one after the other."""
+    if voice.program is not None and sampler is not None:
+        return lambda notes: _sampled(notes, voice, sampler, random, score.tuning_cents)
+    name = voice.synth if voice.synth is not None else fallback_synth(voice.program or 0)
+    return lambda notes: _synthesized(notes, voice, name, random, score)
+
+
+def _sane(note: Note) -> Note:
+    """Return a note that can be played: audible, of some length, on the keyboard."""
+    return replace(
+        note,
+        seconds=min(max(note.seconds, _SHORTEST_SECONDS), _LONGEST_SECONDS),
+        velocity=min(max(note.velocity, 0.02), 1.0),
+        pitch=min(max(note.pitch, 12), 120),
+    )
+
+
+def _cents(voice: Voice, random: np.random.Generator, tuning_cents: float) -> float:
+    return tuning_cents + voice.detune_cents + _HUMAN_CENTS * float(random.standard_normal())
+
+
+def _sampled(
+    notes: Sequence[Note],
+    voice: Voice,
+    sampler: Sampler,
+    random: np.random.Generator,
+    tuning_cents: float,
+) -> Iterator[Played]:
+    before: Note | None = None
+    program = voice.program or 0
+    for note in map(_sane, notes):
+        cents = _cents(voice, random, tuning_cents)
+        start = note.start_seconds
+        if voice.articulation == "bowed":
+            bowing = bowing_of(note, before)
+            wave = bowed(sampler, program, note, bowing, cents=cents, random=random)
+            start -= _BOW_LATENCY_SECONDS[bowing.name.lower()]
+        elif voice.articulation == "plucked":
+            wave = plucked(sampler, program, note, cents=cents)
+        else:
+            wave = natural(sampler, program, note, cents=cents)
+        yield start, wave
+        before = note
+
+
+def _synthesized(
+    notes: Sequence[Note], voice: Voice, name: str, random: np.random.Generator, score: Score
+) -> Iterator[Played]:
+    synth = SYNTHS[name]
+    before: Note | None = None
+    for group in _strikes([_sane(note) for note in notes], voice):
+        note = group[0]
+        cents = _cents(voice, random, score.tuning_cents)
+        glides = voice.glide and before is not None and before.pitch != note.pitch
+        yield (
+            note.start_seconds,
+            synth(
+                Tone(
+                    hertz_of_pitch(note.pitch, cents=cents),
+                    note.seconds,
+                    note.velocity,
+                    random,
+                    glide_from=hertz_of_pitch(before.pitch, cents=cents)
+                    if glides and before is not None
+                    else None,
+                    others=tuple(hertz_of_pitch(n.pitch, cents=cents) for n in group[1:]),
+                    beat_seconds=score.beat_seconds,
+                )
+            ),
+        )
+        before = note
+
+
+def _strikes(notes: list[Note], voice: Voice) -> Iterator[list[Note]]:
+    """Yield what one oscillator plays: the chords of a chip arpeggio, else each note alone."""
+    if voice.style != "chip_arpeggio":
+        yield from ([note] for note in notes)
+        return
+    for _, chord in groupby(notes, key=lambda note: note.start_seconds):
+        yield list(chord)

@@ -1,0 +1,246 @@
+"""From a score to sound: every part, the kit, the halo and the bus effects in one stereo mix.
+
+`Orchestra` holds what is worth keeping between pieces: the open sound bank and its decoded samples.
+Everything random is drawn from the seed and the part's name, so parts do not depend on each other
+and equal arguments give equal bits. Knows scores; knows nothing of clips, loudness or the source's
+own sound.
+"""
+
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from server.engines.arranger import drumkits, effects
+from server.engines.arranger.filters import RATE, passed
+from server.engines.arranger.halo import halo
+from server.engines.arranger.players import player_of
+from server.engines.arranger.sampler import Sampler
+from server.engines.arranger.score import DrumHit, Heard, Part, Score
+from server.engines.arranger.soundfont import SoundFont
+from server.engines.protocols import OnStep
+from server.media.clip import Samples
+from variations.schema import Drums
+
+_TAIL_SECONDS = 2.0
+"""Effects see this much beyond the end, so that nothing is cut while they ring."""
+
+_PART_LEVEL = 0.5
+_NOTES_A_STEP = 8
+_EDGE_SAMPLES = 176
+_RUMBLE_HERTZ = 15.0
+_PERCUSSION_BANK = 128
+_BANK_DRUM_LEVEL = 1.2
+_LONGEST_LEAD = round(0.04 * RATE)
+_LEAD_LEVEL = 0.03
+
+DRUMS = "drums"
+HALO = "halo"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rendering:
+    """A rendered score at 44.1 kHz.
+
+    Attributes:
+        mix: `[2, N]` with effects, N = round(seconds × 44100).
+        stems: `[2, N]` of each part by name, dry; the kit as "drums", the sustain layer as "halo".
+            Empty unless asked for.
+    """
+
+    mix: Samples
+    stems: Mapping[str, Samples] = field(default_factory=dict)
+
+
+class Orchestra:
+    """Plays scores with a sound bank, or with synthesized voices alone.
+
+    Raises:
+        errors.EngineFailed: the sound bank cannot be read.
+    """
+
+    def __init__(self, sound_bank: Path | None) -> None:
+        self._sampler = None if sound_bank is None else Sampler(SoundFont(sound_bank))
+
+    def render(
+        self,
+        score: Score,
+        heard: Heard,
+        *,
+        seed: int,
+        on_step: OnStep,
+        keep_stems: bool = False,
+    ) -> Rendering:
+        """Return the score as sound.
+
+        `on_step(done, total)` is called every few notes and between effects, so that a job can be
+        stopped within a fraction of a second.
+        """
+        length = round(score.seconds * RATE)
+        steps = _Steps(on_step, _total_steps(score))
+        mix = np.zeros((2, length + round(_TAIL_SECONDS * RATE)), dtype=np.float32)
+        stems: dict[str, Samples] = {}
+        for name, play in self._layers(score, seed, steps):
+            if keep_stems:
+                stem = np.zeros_like(mix)
+                play(stem)
+                mix += stem
+                stems[name] = stem[:, :length].copy()
+            else:
+                play(mix)
+        mix = self._add_halo(mix, score, heard, steps, stems if keep_stems else None)
+        return Rendering(_mastered(mix, score, heard, seed, steps, length), stems)
+
+    def _layers(
+        self, score: Score, seed: int, steps: "_Steps"
+    ) -> Iterator[tuple[str, Callable[[Samples], None]]]:
+        """Yield each layer's name and what adds it to a mix."""
+        for part in score.parts:
+            yield part.voice.name, partial(self._play, part, score, seed, steps)
+        if score.drums is not None:
+            yield DRUMS, partial(self._drum, score.drums, score, seed, steps)
+
+    def _play(self, part: Part, score: Score, seed: int, steps: "_Steps", mix: Samples) -> None:
+        """Add one part to the mix."""
+        random = _random(part.voice.name, seed)
+        gain = _PART_LEVEL * 10.0 ** (part.voice.gain_db / 20.0)
+        player = player_of(part.voice, self._sampler, random, score)
+        for number, (start_seconds, wave) in enumerate(player(part.notes)):
+            if number % _NOTES_A_STEP == 0:
+                steps.take()
+            place(mix, wave, start_seconds, gain=gain, pan=part.voice.pan)
+
+    def _drum(self, drums: Drums, score: Score, seed: int, steps: "_Steps", mix: Samples) -> None:
+        """Add the kit to the mix. Equal strokes sound equal and are made once."""
+        made: dict[tuple[str, int], Samples] = {}
+        gain = 10.0 ** (drums.gain_db / 20.0)
+        for number, hit in enumerate(score.hits):
+            if number % _NOTES_A_STEP == 0:
+                steps.take()
+            loudness = max(1, round(20 * hit.velocity))
+            if (hit.kind, loudness) not in made:
+                made[hit.kind, loudness] = self._stroke(drums.kit, hit, score.kick_root, seed)
+            pan = drumkits.PANS.get(hit.kind, 0.0)
+            place(mix, made[hit.kind, loudness], hit.start_seconds, gain=gain, pan=pan)
+
+    def _stroke(self, kit: str, hit: DrumHit, root: int | None, seed: int) -> Samples:
+        velocity = min(max(1, round(20 * hit.velocity)) / 20, 1.0)
+        in_bank = drumkits.BANK_STROKES.get(kit)
+        if in_bank is not None and self._sampler is not None:
+            program, key = in_bank[hit.kind]
+            if self._sampler.soundfont.has(_PERCUSSION_BANK, program):
+                wave = self._sampler.note(program, key, velocity, 1.0, bank=_PERCUSSION_BANK)
+                mono: Samples = np.float32(_BANK_DRUM_LEVEL) * wave.mean(axis=0)
+                return mono
+        random = _random(f"{kit} {hit.kind}", seed)
+        hertz = drumkits.kick_hertz(root)
+        return drumkits.stroke(kit, hit.kind, velocity, hertz=hertz, random=random)
+
+    def _add_halo(
+        self,
+        mix: Samples,
+        score: Score,
+        heard: Heard,
+        steps: "_Steps",
+        stems: dict[str, Samples] | None,
+    ) -> Samples:
+        """Add the sustain layer at its level against what is there."""
+        if score.halo is None or self._sampler is None:
+            return mix
+        layer = halo(score.halo, heard, self._sampler, cents=score.tuning_cents, take=steps.take)
+        length = min(layer.shape[1], mix.shape[1])
+        own, there = _level(layer), _level(mix)
+        if own > 0 and there > 0:
+            layer *= np.float32(there / own * 10.0 ** (score.halo.gain_db / 20.0))
+        mix[:, :length] += layer[:, :length]
+        if stems is not None:
+            stems[HALO] = layer
+        return mix
+
+
+class _Steps:
+    """Counts what has been done and tells the caller."""
+
+    def __init__(self, on_step: OnStep, total: int) -> None:
+        self._on_step, self._total, self._done = on_step, total, 0
+
+    def take(self) -> None:
+        self._on_step(min(self._done, self._total), self._total)
+        self._done += 1
+
+    def finish(self) -> None:
+        self._on_step(self._total, self._total)
+
+
+_HALO_STEPS = 24
+
+
+def _total_steps(score: Score) -> int:
+    """Return about how often `take` will be called."""
+    blocks = sum(-(-len(part.notes) // _NOTES_A_STEP) for part in score.parts)
+    blocks += -(-len(score.hits) // _NOTES_A_STEP) if score.drums is not None else 0
+    return blocks + len(score.effects) + (_HALO_STEPS if score.halo is not None else 0) + 1
+
+
+def _random(name: str, seed: int) -> np.random.Generator:
+    """Return randomness of one part: it does not depend on the others."""
+    return np.random.default_rng([zlib.crc32(name.encode()), seed])
+
+
+def place(mix: Samples, wave: Samples, start_seconds: float, *, gain: float, pan: float) -> None:
+    """Add a sound, `[N]` or `[2, N]`, to a mix so that it begins to sound at a given time.
+
+    Silence at its beginning is skipped, so that a late recording is not a late note. Mono sounds
+    are panned with constant power, stereo ones balanced.
+    """
+    wave = wave[..., _lead(wave) :]
+    start = max(0, round(start_seconds * RATE))
+    wave = wave[..., : max(0, mix.shape[1] - start)]
+    angle = (pan + 1.0) * np.pi / 4
+    if wave.ndim == 1:
+        gains = (gain * np.cos(angle), gain * np.sin(angle))
+    else:
+        gains = (gain * min(1.0, 1.0 - pan), gain * min(1.0, 1.0 + pan))
+    window = mix[:, start : start + wave.shape[-1]]
+    for channel in range(2):
+        window[channel] += np.float32(gains[channel]) * (wave if wave.ndim == 1 else wave[channel])
+
+
+def _lead(wave: Samples) -> int:
+    """Return how many samples pass before a sound speaks, up to a bound."""
+    loudness = np.abs(wave if wave.ndim == 1 else wave.sum(axis=0))
+    if not loudness.size:
+        return 0
+    speaks = loudness[:_LONGEST_LEAD] > _LEAD_LEVEL * loudness.max()
+    first = int(np.argmax(speaks)) if speaks.any() else 0
+    return max(0, first - round(0.002 * RATE))
+
+
+def _level(samples: Samples) -> float:
+    return float(np.sqrt(np.mean(np.square(samples))))
+
+
+def _mastered(
+    mix: Samples, score: Score, heard: Heard, seed: int, steps: _Steps, length: int
+) -> Samples:
+    """Apply the bus effects, cut to length, take away rumble and round the edges."""
+    setting = effects.Setting(
+        beat_seconds=score.beat_seconds,
+        first_beat=float(heard.beats[0]) if len(heard.beats) else 0.0,
+        kicks=tuple(hit.start_seconds for hit in score.hits if hit.kind == "kick"),
+        seed=seed,
+    )
+    silent = not np.any(mix)
+    for effect in score.effects:
+        steps.take()
+        if not silent:
+            mix = effects.apply(effect.kind, effect.parameters, mix, setting)
+    steps.finish()
+    final = passed(np.ascontiguousarray(mix[:, :length]), "highpass", _RUMBLE_HERTZ)
+    edge = min(_EDGE_SAMPLES, length // 2)
+    if edge:
+        final[:, length - edge :] *= np.linspace(1.0, 0.0, edge, dtype=np.float32)
+    return final
