@@ -39,7 +39,7 @@ _LEVEL = 0.8
 _CANCELLED = 0.25
 """Middle less than this share of a channel: the channels cancel, and the louder one is heard."""
 
-_HARMONIC_MARGIN = 1.5
+HARMONIC_MARGIN = 1.5
 _DRUMS_SHARE = 0.12
 _CHORD_TONE, _SCALE_TONE, _FOREIGN_TONE = -0.06, 0.04, 0.15
 _ANTICIPATION_SECONDS = 0.03
@@ -80,7 +80,7 @@ def listen(
     step = _counter(on_step)
     if clip.seconds < _SHORTEST_SECONDS or gain < _SILENT:
         return _nothing(clip, samples, bpm)
-    harmonic, percussive = spectrum.hpss(samples, ANALYSIS_RATE, margin=_HARMONIC_MARGIN)
+    harmonic, percussive = spectrum.hpss(samples, ANALYSIS_RATE, margin=HARMONIC_MARGIN)
     layers = _Layers(samples, harmonic, percussive)
     envelope = spectrum.onset_envelope(samples, ANALYSIS_RATE, hop=notes.ENVELOPE_HOP)
     step()
@@ -188,25 +188,32 @@ def _nothing(clip: Clip, samples: Samples, bpm: float | None) -> Heard:
 
 def _judge(layers: _Layers, transcriber: Transcriber, step: Callable[[], None]) -> _Judged:
     """Transcribe the sound and its harmonic layer, and judge what may be notes."""
-    mix = transcriber.posteriors(layers.mix)
-    step()
-    harmonic = transcriber.posteriors(layers.harmonic)
-    step()
-    joined = mix.joined(harmonic)
-    onsets = infer_onsets(joined)
-    candidates = decode(joined, onsets)
-    levels = spectrum.magnitudes(layers.mix, n_fft=N_FFT, hop=FRAME_HOP)
-    evidence = Evidence(
-        mix,
-        harmonic,
-        onsets,
-        levels,
-        spectrum.magnitudes(layers.harmonic, n_fft=N_FFT, hop=FRAME_HOP),
-    )
+    candidates, evidence = weigh(layers.mix, layers.harmonic, transcriber, step)
     known = features(candidates, evidence)
     verdicts = verify.verdicts(verify.committed_verifier(), known, raw_onsets(known))
     step()
-    return _Judged(candidates, verdicts, joined, levels)
+    joined = evidence.mix.joined(evidence.harmonic)
+    return _Judged(candidates, verdicts, joined, evidence.mix_levels)
+
+
+def weigh(
+    mix: Samples, harmonic: Samples, transcriber: Transcriber, step: Callable[[], None]
+) -> tuple[Candidates, Evidence]:
+    """Return what may be notes and what speaks for and against it; the verifier learns from this.
+
+    `mix` and its layer `harmonic` are mono `[N]` at the analysis rate.
+    """
+    heard = transcriber.posteriors(mix)
+    step()
+    heard_harmonic = transcriber.posteriors(harmonic)
+    step()
+    joined = heard.joined(heard_harmonic)
+    onsets = infer_onsets(joined)
+    levels, harmonic_levels = (
+        spectrum.magnitudes(layer, n_fft=N_FFT, hop=FRAME_HOP) for layer in (mix, harmonic)
+    )
+    evidence = Evidence(heard, heard_harmonic, onsets, levels, harmonic_levels)
+    return decode(joined, onsets), evidence
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,10 @@ _PHASE_BLUR = np.array([0.1, 0.15, 0.2, 0.2, 0.2, 0.15, 0.1])
 _PASSAGE_SECONDS = 6.0
 _DRIFT_OFFSETS = np.arange(-0.12, 0.121, 0.006)
 _STEADY_SECONDS = 0.05
+_MET_SHARE = 0.5
+"""A grid that meets less than this of the onsets that a tracker meets does not fit the music."""
+
+_MET_FRAMES = 7
 _TIGHTNESS = 100.0
 _FEWEST_BEATS = 4
 
@@ -74,9 +78,10 @@ def find_beats(envelope: Samples, seconds: float, *, bpm: float | None = None) -
         return Beats(tempo, 1.0, True, _grid_times(tempo, 0.0, seconds))
     grid = _best_grid(envelope, tempo, seconds)
     times = _grid_times(grid.bpm, grid.phase, seconds)
-    if _drift(envelope, times, seconds) < _STEADY_SECONDS:
-        return Beats(grid.bpm, grid.confidence, True, times)
     tracked = _tracked(flat, grid.bpm)
+    meets_onsets = _met(envelope, times) >= _MET_SHARE * _met(envelope, tracked)
+    if meets_onsets and _drift(envelope, times, seconds) < _STEADY_SECONDS:
+        return Beats(grid.bpm, grid.confidence, True, times)
     if tracked.size < _FEWEST_BEATS:
         return Beats(grid.bpm, grid.confidence, False, times)
     period = float(np.median(np.diff(tracked)))
@@ -157,6 +162,12 @@ def _drift(envelope: Samples, beats: NDArray[np.float64], seconds: float) -> flo
         if scores.max() > 1.3 * scores.mean():
             found.append(float(_DRIFT_OFFSETS[scores.argmax()]))
     return max(found) - min(found) if found else 0.0
+
+
+def _met(envelope: Samples, beats: NDArray[np.float64]) -> float:
+    """Return the mean height of the onsets within 20 ms of the beats."""
+    near = ndimage.maximum_filter1d(envelope, _MET_FRAMES)
+    return float(_at(near, beats).mean()) if beats.size else 0.0
 
 
 # Music that does not keep time
