@@ -1,0 +1,258 @@
+"""The arranger: hears a clip, writes a score, plays it with other instruments, on the CPU.
+
+Puts the stages in order, shares progress out among them and reports what was heard. Each stage
+knows its own business: `listen`, `prompt`, `orchestrate`, `render`, `blend`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from server.config import Settings
+from server.engines.arranger import assets, blend, harmony, orchestrate, prompt
+from server.engines.arranger.ear import Ear
+from server.engines.arranger.listening.transcribe import (
+    NetworkTranscriber,
+    SpectralTranscriber,
+    Transcriber,
+)
+from server.engines.arranger.prompt import Reading
+from server.engines.arranger.render import Orchestra
+from server.engines.arranger.score import Heard, Score
+from server.engines.catalog import Availability
+from server.engines.protocols import Brief, OnStep, Transformation
+from server.media import resample, window
+from server.media.clip import Clip, Samples
+
+RATE = 44100
+"""The rate everything is played and blended at."""
+
+SHORTEST_SECONDS = 0.5
+STEPS = 1000
+"""Total of `on_step`; the stages have fixed shares of it."""
+
+_LISTENED, _ARRANGED, _RENDERED = 350, 370, 930
+_SILENT = 1e-4
+_ANALYSED_RATE = 22050
+
+TOO_SHORT = "The clip is shorter than half a second; it is returned as it was."
+SILENT = "The clip is silent; it is returned as it was."
+NOTHING_TO_PLAY = "No pitched material was heard; the clip is returned as it was."
+NO_NETWORK = "The transcription model is missing; notes are heard less reliably."
+NO_BANK = "The sound bank is missing; synthesized voices stand in for sampled instruments."
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Stage:
+    """A source at the working rate, what was heard in it, and how it shall be played."""
+
+    source: Clip
+    heard: Heard
+    score: Score
+    strength: float
+
+
+class Arranger:
+    """Transforms by playing what it hears. Same clip, brief and seed: the same samples."""
+
+    def __init__(
+        self,
+        *,
+        data_dir: Path,
+        sound_bank: Path | None = None,
+        transcription_model: Path | None = None,
+    ) -> None:
+        """Find the two assets and open them; without them the stand-ins play, and say so."""
+        model = assets.find_transcription_model(transcription_model)
+        bank = assets.find_sound_bank(data_dir, sound_bank)
+        self._ear = Ear(_transcriber(model.path))
+        self._orchestra = Orchestra(bank.path)
+        self._assets_used = {
+            "transcription": "basic-pitch" if model.is_available else "spectral",
+            "sound_bank": _bank_name(bank.path),
+        }
+        lacks = {NO_NETWORK: model.is_available, NO_BANK: bank.is_available}
+        self._lacks = tuple(notice for notice, is_there in lacks.items() if not is_there)
+
+    def transform(self, clip: Clip, brief: Brief, *, on_step: OnStep) -> Transformation:
+        """Return the same music played by something else, in stereo.
+
+        A strength of 0 (a flowstep of 1) returns the source's own samples. So does a clip in which
+        nothing can be heard, with a notice that says why.
+        """
+        strength = brief.strength
+        if strength is None:
+            strength = blend.strength_of(brief.flowstep)
+        reading = _reading(brief)
+        reason = _why_unchanged(clip, strength)
+        if reason is not None:
+            return _unchanged(clip, brief, reading, strength, reason)
+        stage = self._prepare(clip, brief, reading, strength, on_step)
+        if not stage.score.parts and not stage.score.hits:
+            return _unchanged(clip, brief, reading, strength, NOTHING_TO_PLAY)
+        result = self._play(stage, clip, brief.seed, on_step)
+        return _transformation(
+            result,
+            reading,
+            heard={**_facts(stage), **self._assets_used, **_settings(brief, strength)},
+            notices=(*stage.score.notices, *self._lacks),
+        )
+
+    def _prepare(
+        self, clip: Clip, brief: Brief, reading: Reading, strength: float, on_step: OnStep
+    ) -> _Stage:
+        source = resample.resample(clip.as_stereo(), RATE)
+        on_step(0, STEPS)
+        heard = self._ear.listen(source, bpm=brief.bpm, on_step=_share(on_step, 0, _LISTENED))
+        score = orchestrate.arrange(heard, reading.arrangement, strength=strength, seed=brief.seed)
+        on_step(_ARRANGED, STEPS)
+        return _Stage(source, heard, score, strength)
+
+    def _play(self, stage: _Stage, clip: Clip, seed: int, on_step: OnStep) -> Clip:
+        rendering = self._orchestra.render(
+            stage.score, stage.heard, seed=seed, on_step=_share(on_step, _ARRANGED, _RENDERED)
+        )
+        source = stage.source
+        played = Clip(window.fit_length(rendering.mix, source.length), RATE)
+        followed = blend.follow(blend.without_offset(played), source)
+        on_step(_RENDERED + 20, STEPS)
+        matched = blend.match(followed, source)
+        on_step(_RENDERED + 35, STEPS)
+        if stage.strength < 1.0:
+            strokes = _strokes(stage.heard, source.length)
+            morphed = blend.morph(source, matched, stage.strength, strokes=strokes)
+            matched = blend.match(morphed, source)
+            on_step(_RENDERED + 50, STEPS)
+        result = blend.finished(matched, like=clip)
+        on_step(STEPS, STEPS)
+        return result
+
+
+def _transcriber(model: Path | None) -> Transcriber:
+    return NetworkTranscriber(model) if model is not None else SpectralTranscriber()
+
+
+def _bank_name(path: Path | None) -> str:
+    """Return what to call the bank before clients, who are told no paths."""
+    if path is None:
+        return "synthesized"
+    return "FluidR3Mono" if path.name.startswith("FluidR3Mono") else "General MIDI"
+
+
+def _reading(brief: Brief) -> Reading:
+    """Return how to play: a preset as it is, or the musician's words."""
+    if brief.variation is not None and not brief.is_custom:
+        arrangement = brief.variation.arrangement
+        return Reading(arrangement=arrangement, understood=(), ignored=())
+    return prompt.read(brief.prompt, preset=brief.variation)
+
+
+def _why_unchanged(clip: Clip, strength: float) -> str | None:
+    """Return the sentence that says why nothing is to be done; empty where that was asked for."""
+    if strength <= 0.0:
+        return ""
+    if clip.seconds < SHORTEST_SECONDS:
+        return TOO_SHORT
+    if float(np.abs(clip.samples).max(initial=0.0)) < _SILENT:
+        return SILENT
+    return None
+
+
+def _unchanged(
+    clip: Clip, brief: Brief, reading: Reading, strength: float, reason: str
+) -> Transformation:
+    return _transformation(
+        clip.as_stereo(),
+        reading,
+        heard=_settings(brief, strength),
+        notices=(reason,) if reason else (),
+    )
+
+
+def _transformation(
+    clip: Clip, reading: Reading, *, heard: Mapping[str, Any], notices: tuple[str, ...]
+) -> Transformation:
+    return Transformation(
+        clip=clip,
+        heard=heard,
+        understood=reading.understood,
+        ignored=reading.ignored,
+        guessed=reading.guessed,
+        notices=notices,
+    )
+
+
+def _share(on_step: OnStep, start: int, end: int) -> OnStep:
+    """Return an `on_step` for a stage that has the share from `start` to `end` of the whole."""
+
+    def report(done: int, total: int) -> None:
+        on_step(start + (end - start) * done // max(total, 1), STEPS)
+
+    return report
+
+
+def _strokes(heard: Heard, length: int) -> Samples:
+    """Return the source's drum strokes at their own level, `[length]`; silence without a drummer.
+
+    Without drums the percussive layer is the attacks of the very instrument that is replaced.
+    """
+    if not heard.drums:
+        return np.zeros(length, np.float32)
+    layer = Clip(heard.percussive[None, :] * np.float32(heard.percussive_gain), _ANALYSED_RATE)
+    strokes: Samples = window.fit_length(resample.resample(layer, RATE).samples, length)[0]
+    return strokes
+
+
+def _facts(stage: _Stage) -> dict[str, Any]:
+    """Return what was heard as plain JSON values."""
+    heard, score = stage.heard, stage.score
+    return {
+        "bpm": round(heard.bpm, 2),
+        "tempo_confidence": round(heard.tempo_confidence, 2),
+        "steady": heard.is_steady,
+        "beats": [round(float(beat), 4) for beat in heard.beats],
+        "key": heard.key.name if heard.key is not None else None,
+        "chords": [
+            {"start_seconds": round(chord.start_seconds, 3), "name": chord.name}
+            for chord in harmony.progression(heard)
+        ],
+        "notes_per_part": {part.voice.name: len(part.notes) for part in score.parts},
+        "notes": len(heard.notes),
+        "drums": len(heard.drums),
+        "tuning_cents": round(heard.tuning_cents, 1),
+    }
+
+
+def _settings(brief: Brief, strength: float) -> dict[str, Any]:
+    """Return the strength that was used, and the parameters that mean nothing to this engine."""
+    return {
+        "strength": round(strength, 4),
+        "without_effect": {"solver": brief.solver, "steps": brief.steps},
+    }
+
+
+def open_engine(settings: Settings) -> Arranger:
+    """Return the engine with the assets the settings name or the machine has."""
+    return Arranger(
+        data_dir=settings.data_dir,
+        sound_bank=settings.sound_bank,
+        transcription_model=settings.transcription_model,
+    )
+
+
+def availability(settings: Settings) -> Availability:
+    """Say that it works everywhere, and with which command it would play better."""
+    found = (
+        assets.find_transcription_model(settings.transcription_model),
+        assets.find_sound_bank(settings.data_dir, settings.sound_bank),
+    )
+    missing = [asset for asset in found if not asset.is_available]
+    names = " and ".join(asset.name for asset in missing)
+    return Availability(
+        available=True,
+        reason=f"It plays without the {names}." if missing else "",
+        advice=" ".join(dict.fromkeys(asset.advice for asset in missing)),
+    )
