@@ -1,7 +1,7 @@
 """The judge of note candidates: a small network with our own weights, run in numpy.
 
 Three classes: a ghost, a true onset, a sound that goes on. The weights were trained on synthetic
-music by `bench/train_verifier.py`; `docs/log.md` tells on how much.
+music; `bench/train_verifier.py` says on how much, and makes others.
 """
 
 from dataclasses import dataclass

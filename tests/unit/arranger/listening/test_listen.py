@@ -239,3 +239,20 @@ def test_without_the_network_the_chords_of_a_band_are_still_heard() -> None:
     assert 0.85 <= root_share(heard, piece)
     assert 0.5 <= note_f1(heard.notes, piece.notes)
     _assert_sound(heard, piece.clip)
+
+
+def test_a_drummer_alone_is_heard_as_strokes() -> None:
+    random = np.random.default_rng(0)
+    sound = np.zeros(6 * 44100)
+    for start in range(12):
+        burst = random.normal(0, 0.3, 4410) * np.exp(-np.arange(4410) / 900)
+        sound[start * 22050 :][:4410] += burst
+    clip = Clip(sound[None].astype(np.float32), 44100)
+
+    heard = listen(clip, transcriber=network())
+    starts = np.array([hit.start_seconds for hit in heard.drums])
+
+    assert float(np.abs(np.arange(1, 12)[:, None] / 2 - starts).min(axis=1).max()) < 0.03
+    assert not heard.is_pitched
+    assert heard.percussive.any()
+    _assert_sound(heard, clip)

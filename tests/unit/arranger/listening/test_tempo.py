@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from server.engines.arranger.listening.tempo import EDGE_SECONDS, find_beats
+from server.engines.arranger.listening.tempo import EDGE_SECONDS, _drift, find_beats
 from server.media import rhythm
 
 
@@ -93,3 +93,10 @@ def test_music_that_slows_down_is_followed() -> None:
 
 def test_steady_music_is_not_followed_but_counted() -> None:
     assert find_beats(_envelope(_clicks(110, 20.0), 20.0), 20.0).is_steady
+
+
+def test_passages_without_beats_or_without_onsets_do_not_drift() -> None:
+    flat = np.ones(2000, np.float32)
+
+    assert 0.0 == _drift(flat, np.array([7.0]), 7.0)
+    assert 0.0 == _drift(flat, _clicks(120, 11.0), 11.0)
