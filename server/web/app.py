@@ -51,7 +51,12 @@ def create_app(services: Services) -> Flask:
     _configure(app, services.settings)
     services.attach(app)
     pulse.Pulse(services).attach(app)
-    CORS(app, origins=_origins(services.settings), expose_headers=list(EXPOSED_HEADERS))
+    CORS(
+        app,
+        origins=_origins(services.settings),
+        send_wildcard=True,
+        expose_headers=list(EXPOSED_HEADERS),
+    )
     errors.attach(app, views.refusal)
     for noun in NOUNS:
         app.register_api(noun.api)

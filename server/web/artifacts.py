@@ -1,8 +1,7 @@
 """`/artifacts`: sound in, sound out, in parts and in other formats."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import PurePath
 from typing import Literal, cast
 
@@ -64,7 +63,7 @@ class Content:
         """Return the bytes [start, end)."""
         if self.converted is not None:
             return (self.converted[start:end],)
-        return _opened(current().artifacts.chunks(self.artifact_id, start, end))
+        return current().artifacts.chunks(self.artifact_id, start, end)
 
 
 @api.post(
@@ -192,9 +191,3 @@ def _with_facts(response: Response, content: Content, *, download: bool) -> Resp
         "Content-Disposition", "attachment" if download else "inline", filename=content.name
     )
     return response
-
-
-def _opened(chunks: Iterator[bytes]) -> Iterable[bytes]:
-    """Read the first chunk now, so that a file that is gone is 404 and not a broken download."""
-    first = next(chunks, b"")
-    return chain((first,), chunks)

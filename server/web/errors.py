@@ -4,6 +4,7 @@ Each family of routes says its errors in its own shape; which status and code a 
 decided here once.
 """
 
+import dataclasses
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -26,7 +27,7 @@ class Failure:
     code: str
     message: str
     field: str | None = None
-    retry_after_seconds: int | None = None
+    headers: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
 Shape = Callable[[Failure], Mapping[str, Any]]
@@ -70,8 +71,7 @@ def respond(failure: Failure, shape: Shape) -> Response:
     """Return the answer that says a failure."""
     response = jsonify(shape(failure))
     response.status_code = failure.status
-    if failure.retry_after_seconds is not None:
-        response.headers["Retry-After"] = str(failure.retry_after_seconds)
+    response.headers.update(failure.headers)
     return response
 
 
@@ -83,12 +83,14 @@ def failure_of(error: Exception) -> Failure:
             code=error.code,
             message=error.message,
             field=error.field,
-            retry_after_seconds=error.retry_after_seconds,
+            headers=_retry_after(error.retry_after_seconds),
         )
     if isinstance(error, HTTPException):
         status = error.code or 500
-        text = error.description or error.name
-        return Failure(status=status, code=_NAMES.get(status, "http_error"), message=text)
+        message = error.description or error.name
+        headers = {name: text for name, text in error.get_headers() if name != "Content-Type"}
+        code = _NAMES.get(status, "http_error")
+        return Failure(status=status, code=code, message=message, headers=headers)
     base = errors.MelodyflowError()
     return Failure(status=base.status, code=base.code, message=base.message)
 
@@ -96,6 +98,10 @@ def failure_of(error: Exception) -> Failure:
 def failure_of_ending(code: str, message: str) -> Failure:
     """Return what is told about a job that failed with a code."""
     return Failure(status=_statuses().get(code, 500), code=code, message=message)
+
+
+def _retry_after(seconds: int | None) -> dict[str, str]:
+    return {} if seconds is None else {"Retry-After": str(seconds)}
 
 
 def _statuses() -> dict[str, int]:

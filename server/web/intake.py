@@ -112,8 +112,6 @@ def _checked_seconds(services: Services, data: bytes, probe: codec.Probe) -> flo
         return codec.decode(data, max_seconds=most).seconds
     if seconds > most:
         raise errors.TooLong(f"The audio is longer than the {most:g} seconds allowed here.")
-    if not seconds:
-        raise errors.UnreadableAudio("There is no sound in this file.")
     return seconds
 
 

@@ -1,0 +1,50 @@
+"""What can be asked for: presets, engines, kinds."""
+
+import variations
+from server.engines.catalog import ENGINES
+from server.kinds import KINDS
+from tests.http.scripted import WORKER, worker_note
+from tests.http.world import World
+
+
+def test_presets_come_in_the_order_clients_number_them(here: World) -> None:
+    """With prompt, flowstep and steps."""
+    shown = here.json(here.client.get("/variations"))["variations"]
+    preset = variations.load()["celtic"]
+
+    assert list(variations.load()) == list(shown)
+    assert {"prompt": preset.prompt, "flowstep": 0.12, "steps": 25} == shown["celtic"]
+
+
+def test_engines_are_available_where_a_worker_has_them(here: World) -> None:
+    """Cards of the table, with what a live worker says."""
+    (shown,) = here.json(here.client.get("/engines"))["engines"]
+
+    assert list(ENGINES) == [shown["name"]]
+    assert (shown["available"], shown["offers"]) == (True, ["transforms"])
+    assert "MIT" in shown["licence"]
+
+
+def test_an_engine_that_lacks_something_says_what(here: World) -> None:
+    """Reason and advice of the worker are told."""
+    here.workers.announce(worker_note(available=False))
+    (shown,) = here.json(here.client.get("/engines"))["engines"]
+
+    assert (False, "There is no sound bank.") == (shown["available"], shown["reason"])
+    assert shown["advice"] == "Run make sounds."
+
+
+def test_without_workers_no_engine_is_available(here: World) -> None:
+    """And it is told why."""
+    here.workers.leave(WORKER)
+    (shown,) = here.json(here.client.get("/engines"))["engines"]
+
+    assert (False, "No worker is running.") == (shown["available"], shown["reason"])
+
+
+def test_kinds_say_what_they_take(here: World) -> None:
+    """A JSON schema of the parameters."""
+    shown = here.json(here.client.get("/kinds"))["kinds"]
+
+    assert list(KINDS) == [kind["name"] for kind in shown]
+    assert "flowstep" in shown[0]["parameters"]["properties"]

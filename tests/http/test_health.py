@@ -1,0 +1,165 @@
+"""Health: what is up, whatever the workers do."""
+
+import itertools
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from server.web import pulse
+from tests.http.scripted import WORKER, worker_note
+from tests.http.world import World
+
+
+def test_a_server_that_answers_is_live(here: World) -> None:
+    """With everything older clients read."""
+    body = here.json(here.client.get("/health"))
+
+    assert body["status"] == "live"
+    assert {"cpu_percent", "memory_percent", "gpu_memory_used_mb"} == set(body["system_resources"])
+    assert (False, "production", 0) == (
+        body["gpu_available"],
+        body["environment"],
+        body["connections"],
+    )
+    assert body["uptime"] >= 0
+
+
+def test_what_is_up_is_told(here: World) -> None:
+    """Wire, record, workers, queue, loaded engines."""
+    here.queue.hold()
+    here.submit()
+    here.submit()
+    here.workers.announce(worker_note(loaded=("arranger",)))
+    body = here.json(here.client.get("/health"))
+
+    assert (True, True, 1) == (body["redis"], body["database"], body["workers"])
+    assert body["model_loaded"] is True
+    assert body["queue_length"] in (1, 2)  # the thread may have taken one already
+
+
+def test_health_is_200_whatever_is_down(here: World) -> None:
+    """Plugins take anything else for a dead server."""
+    here.queue.is_up = False
+    here.workers.leave(WORKER)
+    body = here.json(here.client.get("/health"))
+
+    assert ("live", False, 0) == (body["status"], body["redis"], body["workers"])
+
+
+def test_a_live_process_says_so(here: World) -> None:
+    """Nothing else is asked."""
+    assert here.json(here.client.get("/health/live")) == {"status": "live"}
+
+
+def test_a_server_with_everything_is_ready(here: World) -> None:
+    """200 without reasons."""
+    assert here.json(here.client.get("/health/ready")) == {"ready": True, "reasons": []}
+
+
+def _pull_the_plug(here: World) -> None:
+    here.queue.is_up = False
+
+
+def _send_workers_home(here: World) -> None:
+    here.workers.leave(WORKER)
+
+
+def _take_the_engine(here: World) -> None:
+    here.workers.announce(worker_note(available=False))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "reason"),
+    [
+        (_pull_the_plug, "The queue cannot be reached."),
+        (_send_workers_home, "No worker is running."),
+        (_take_the_engine, "No worker has an engine that works."),
+    ],
+)
+def test_a_server_that_lacks_something_is_not_ready(
+    here: World, spoil: Callable[[World], None], reason: str
+) -> None:
+    """503 with the reason."""
+    spoil(here)
+    body = here.json(here.client.get("/health/ready"), status=503)
+
+    assert not body["ready"]
+    assert reason in body["reasons"]
+
+
+def test_resources_are_told(here: World) -> None:
+    """Processor, memory, disk, queue."""
+    body = here.json(here.client.get("/resources"))
+
+    assert 0 < body["disk"]["used_bytes"] <= body["disk"]["total_bytes"]
+    assert 0 < body["memory"]["percent"] <= 100
+    assert body["cpu"]["cores"] >= 1
+    assert ([], 0) == (body["gpus"], body["queue_length"])
+
+
+@pytest.fixture
+def pool() -> ThreadPoolExecutor:
+    """Return one thread to look things up in."""
+    return ThreadPoolExecutor(max_workers=1)
+
+
+def test_a_value_is_looked_up_once_in_a_while(pool: ThreadPoolExecutor) -> None:
+    """Many readers, one look."""
+    watched = pulse.Watched(itertools.count(1).__next__, pool)
+
+    assert [1] * 5 == [watched.read() for _ in range(5)]
+
+
+def test_an_old_value_is_looked_up_again(
+    pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once it is not fresh any more."""
+    monkeypatch.setattr(pulse, "FRESH_SECONDS", -1)
+    watched = pulse.Watched(itertools.count(1).__next__, pool)
+
+    assert [1, 2, 3] == [watched.read() for _ in range(3)]
+
+
+def test_what_fails_is_unknown(pool: ThreadPoolExecutor) -> None:
+    """Whatever a look-up raises stays inside."""
+    watched = pulse.Watched(lambda: 1 // 0, pool)
+
+    assert watched.read() is None
+
+
+def test_a_look_up_that_hangs_holds_nobody(
+    pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Readers get the last value for a while, then they are told that it is unknown."""
+    monkeypatch.setattr(pulse, "FRESH_SECONDS", -1)
+    may_end = threading.Event()
+    answers: Iterator[Callable[[], int | bool]] = iter([lambda: 5, may_end.wait])
+
+    def look() -> int | bool:
+        return next(answers)()
+
+    watched = pulse.Watched(look, pool)
+    first, second = watched.read(), watched.read()
+    monkeypatch.setattr(pulse, "GIVEN_UP_SECONDS", 0)
+    third = watched.read()
+    may_end.set()
+
+    assert (5, 5, None) == (first, second, third)
+
+
+def test_an_unknown_machine_is_no_failure(here: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """/health says null, /resources asks to come back."""
+    monkeypatch.setattr(pulse, "PATIENCE_SECONDS", 0)
+    monkeypatch.setattr(pulse, "GIVEN_UP_SECONDS", 0)
+    with here.client.application.app_context():
+        seen = pulse.current()
+    blocked = threading.Event()
+    for _ in range(4):
+        seen.wire._pool.submit(blocked.wait)
+    health, resources = here.client.get("/health"), here.client.get("/resources")
+    blocked.set()
+
+    assert here.json(health)["system_resources"]["cpu_percent"] is None
+    assert here.json(resources, status=503)["error"]["code"] == "unavailable"

@@ -1,0 +1,88 @@
+"""The page, the documentation, and that neither asks anybody else for anything."""
+
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+import variations
+from tests.http.world import World
+
+REFERENCES = ("src", "href", "action", "poster", "srcset")
+OWN = re.compile(r"(/|swagger/|#|data:)")
+
+
+class Loads(HTMLParser):
+    """Collects what a page refers to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Note the references of a tag."""
+        del tag
+        self.found += [value for name, value in attrs if name in REFERENCES and value]
+
+
+def loads(html: str) -> list[str]:
+    """Return what a page refers to."""
+    parser = Loads()
+    parser.feed(html)
+    return parser.found
+
+
+def fetch(here: World, path: str) -> tuple[int, str]:
+    """Return status and text of a page or a file."""
+    with here.client.get(path, follow_redirects=True) as response:
+        return response.status_code, response.get_data(as_text=True)
+
+
+def test_the_page_offers_every_preset(here: World) -> None:
+    """In one request, with a limit the server really has."""
+    _, html = fetch(here, "/")
+
+    assert all(f'value="{name}"' in html for name in variations.load())
+    assert "up to 300 seconds" in html
+
+
+@pytest.mark.parametrize("page", ["/", "/docs/swagger"])
+def test_pages_load_nothing_from_outside(here: World, page: str) -> None:
+    """Every reference stays on this server and can be had."""
+    found = loads(fetch(here, page)[1])
+
+    assert found
+    assert [] == [each for each in found if not OWN.match(each)]
+    own = [each if each.startswith("/") else f"/docs/{each}" for each in found]
+    assert {200} == {fetch(here, each)[0] for each in own}
+
+
+@pytest.mark.parametrize("asset", ["studio.js", "studio.css"])
+def test_scripts_and_styles_name_no_other_host(here: World, asset: str) -> None:
+    """No address of another machine stands in them."""
+    _, text = fetch(here, f"/static/{asset}")
+
+    assert text
+    assert re.search(r"https?:|url\(|@import|//[a-z]", text) is None
+
+
+def test_the_negative_control_is_seen() -> None:
+    """A page that did load something would be caught."""
+    found = loads('<script src="https://cdn.example/x.js"></script><link href="//cdn.example/y">')
+
+    assert len(found) == 2
+    assert not OWN.match(found[0])
+
+
+def test_browsers_are_told_to_load_nothing_else(here: World) -> None:
+    """A content policy, as a second lock."""
+    policy = here.client.get("/").headers["Content-Security-Policy"]
+
+    assert policy.startswith("default-src 'self'")
+
+
+def test_the_documentation_asks_no_validator(here: World) -> None:
+    """Swagger would send the document's address to a foreign host for a badge."""
+    _, html = fetch(here, "/docs")
+
+    assert '"validatorUrl": null' in html

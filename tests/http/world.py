@@ -1,0 +1,190 @@
+"""A whole server in one process: real record, real files, real runner, a scripted engine."""
+
+import queue
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from server import errors
+from server.config import Settings
+from server.jobs.events import Event
+from server.jobs.ports import ArtifactStore, JobStore, SessionStore, WorkerStore
+from server.jobs.record import Job
+from server.jobs.runner import Limits, Runner
+from server.jobs.service import JobService
+from server.kinds import KINDS
+from server.web.app import create_app
+from server.web.services import Services
+from tests.http import sounds
+from tests.http.scripted import WORKER, ScriptedEngine, ScriptedEngines, worker_note
+
+KEEP = timedelta(hours=24)
+
+
+class Silent:
+    """Events that nobody listens to."""
+
+    def publish(self, event: Event) -> None:
+        """Do nothing."""
+
+
+class ThreadQueue:
+    """The queue of one process: a thread runs the jobs in order.
+
+    Attributes:
+        is_up: whether it takes anything; a test may pull the plug.
+        unloads: how often workers were asked to unload.
+    """
+
+    def __init__(self) -> None:
+        self.is_up = True
+        self.unloads = 0
+        self._jobs: queue.Queue[str | None] = queue.Queue()
+        self._may_run = threading.Event()
+        self._may_run.set()
+
+    def enqueue(self, job: Job) -> None:
+        """Take a job."""
+        if not self.is_up:
+            raise errors.WireDown
+        self._jobs.put(job.id)
+
+    def knows(self, job: Job) -> bool:
+        """Tell whether a job waits."""
+        return job.id in self._jobs.queue
+
+    def ping(self) -> bool:
+        """Tell whether it works."""
+        return self.is_up
+
+    def ask_unload(self) -> None:
+        """Count it."""
+        if not self.is_up:
+            raise errors.WireDown
+        self.unloads += 1
+
+    def hold(self) -> None:
+        """Start no further job until `release`."""
+        self._may_run.clear()
+
+    def release(self) -> None:
+        """Start jobs again."""
+        self._may_run.set()
+
+    @contextmanager
+    def running(self, run: Callable[[str], None]) -> Iterator[None]:
+        """Run the jobs while this lasts."""
+        thread = threading.Thread(target=self._work, args=(run,), name="worker")
+        thread.start()
+        try:
+            yield
+        finally:
+            self.release()
+            self._jobs.put(None)
+            thread.join()
+
+    def _work(self, run: Callable[[str], None]) -> None:
+        while (job_id := self._jobs.get()) is not None:
+            self._may_run.wait()
+            run(job_id)
+
+
+@dataclass(frozen=True, kw_only=True)
+class World:
+    """A server and what a test may do to it."""
+
+    client: FlaskClient
+    services: Services
+    jobs: JobStore
+    artifacts: ArtifactStore
+    workers: WorkerStore
+    queue: ThreadQueue
+    engine: ScriptedEngine
+
+    def submit(self, **fields: Any) -> dict[str, Any]:
+        """Submit a transform of a short sound and return the receipt."""
+        order = {"audio": sounds.base64_wav(), "variation": "strings_quartet", **fields}
+        return self.json(self.client.post("/jobs", json=order), status=202)
+
+    def finished(self, job_id: str) -> dict[str, Any]:
+        """Return a job once it has ended."""
+        return self.json(self.client.get(f"/jobs/{job_id}?wait=20"))
+
+    def finished_later(self, job_id: str) -> dict[str, Any]:
+        """Let held jobs run and return this one once it has ended."""
+        self.queue.release()
+        return self.finished(job_id)
+
+    def json(self, response: TestResponse, *, status: int = 200) -> dict[str, Any]:
+        """Return the object in an answer of that status."""
+        assert status == response.status_code, response.get_data(as_text=True)
+        body: dict[str, Any] = response.get_json()
+        return body
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stores:
+    """The adapters a world stands on."""
+
+    jobs: JobStore
+    artifacts: ArtifactStore
+    sessions: SessionStore
+    workers: WorkerStore
+
+
+@contextmanager
+def world(folder: Path, stores: Stores, **settings: Any) -> Iterator[World]:
+    """Start a server in a folder; `settings` win over the defaults."""
+    made = Settings(data_dir=folder, **settings)
+    engine, wire = ScriptedEngine(), ThreadQueue()
+    stores.workers.announce(worker_note())
+    services = _services(made, stores, wire)
+    with wire.running(_runner(stores, engine).run):
+        yield World(
+            client=create_app(services).test_client(),
+            services=services,
+            jobs=stores.jobs,
+            artifacts=stores.artifacts,
+            workers=stores.workers,
+            queue=wire,
+            engine=engine,
+        )
+        engine.release()
+
+
+def _services(settings: Settings, stores: Stores, wire: ThreadQueue) -> Services:
+    return Services(
+        settings=settings,
+        jobs=JobService(
+            jobs=stores.jobs,
+            queue=wire,
+            events=Silent(),
+            max_waiting=settings.max_waiting_jobs,
+            keep=KEEP,
+        ),
+        artifacts=stores.artifacts,
+        sessions=stores.sessions,
+        workers=stores.workers,
+        queue=wire,
+        message_queue=None,
+    )
+
+
+def _runner(stores: Stores, engine: ScriptedEngine) -> Runner:
+    return Runner(
+        worker=WORKER,
+        kinds=KINDS,
+        jobs=stores.jobs,
+        artifacts=stores.artifacts,
+        sessions=stores.sessions,
+        events=Silent(),
+        engines=ScriptedEngines(engine),
+        limits=Limits(timeout_seconds=60, lease=timedelta(seconds=30), keep=KEEP, max_attempts=3),
+    )
