@@ -47,8 +47,8 @@ class Beats:
         bpm: of the grid, or of the median interval where there is none.
         confidence: of the phase; about 1 where there is no pulse.
         is_steady: whether one grid fits throughout.
-        times: `[B]` seconds, rising; the first at most `EDGE_SECONDS`, the last within a beat of
-            the end. The first may lie before the clip.
+        times: `[B]` seconds, rising; the first at most `EDGE_SECONDS`, the last more than that
+            before the end and within about a beat of it. The first may lie before the clip.
     """
 
     bpm: float
@@ -147,7 +147,7 @@ def _at(envelope: Samples, times: NDArray[np.float64]) -> NDArray[np.float64]:
 def _grid_times(bpm: float, phase: float, seconds: float) -> NDArray[np.float64]:
     period = 60.0 / bpm
     first = phase if phase <= EDGE_SECONDS else phase - period
-    count = max(1, int(np.ceil((seconds - first) / period - 1e-6)))
+    count = max(1, int(np.ceil((seconds - EDGE_SECONDS - first) / period)))
     return np.asarray(first + period * np.arange(count))
 
 
@@ -211,8 +211,10 @@ def _traced(
 
 def _extended(beats: NDArray[np.float64], period: float, seconds: float) -> NDArray[np.float64]:
     """Return the beats continued evenly to both edges of the clip."""
+    end = seconds - EDGE_SECONDS
+    beats = beats[beats < end]
     lead = max(0, int(np.ceil((beats[0] - EDGE_SECONDS) / period)))
-    tail = max(0, int(np.ceil((seconds - beats[-1]) / period - 1e-6)) - 1)
+    tail = max(0, int(np.ceil((end - beats[-1]) / period)) - 1)
     return np.concatenate(
         [
             beats[0] - period * np.arange(lead, 0, -1),

@@ -46,6 +46,7 @@ def _assert_sound(heard: Heard, clip: Clip) -> None:
     )
     assert all(0 < note.velocity <= 1 for note in heard.notes)
     assert np.all(np.diff(heard.beats) > 0)
+    assert len(heard.chords) == len(heard.beats)
     assert 0.0 == edges[0]
     assert edges[1:] == [chord.end_seconds for chord in heard.chords]
     assert np.isfinite([heard.bpm, heard.tempo_confidence, heard.pitchedness]).all()
