@@ -55,6 +55,10 @@ class Residency:
         self._used_at[card.name] = time.monotonic()
         return card.name, self._open[card.name]
 
+    def loaded(self) -> list[str]:
+        """Return the names of the engines in memory."""
+        return list(self._open)
+
     def unload(self) -> list[str]:
         """Forget every open engine and return their names."""
         names = list(self._open)

@@ -62,7 +62,7 @@ class JobStore(Protocol):
     """The record of jobs; the truth about them."""
 
     def add(self, job: Job) -> None:
-        """Keep a new job."""
+        """Keep a new job. Raises `errors.Busy` if its session has an unfinished one."""
         ...
 
     def get(self, job_id: str) -> Job:
@@ -70,7 +70,11 @@ class JobStore(Protocol):
         ...
 
     def update(self, job: Job) -> None:
-        """Replace version `job.version - 1`. Raises `errors.Conflict` if another came first."""
+        """Replace version `job.version - 1`. Raises `errors.Conflict` if another came first.
+
+        The lease of a running job never gets shorter by it: `extend_lease` may have moved it since
+        the record was read.
+        """
         ...
 
     def request_cancel(self, job_id: str) -> None:
@@ -107,10 +111,6 @@ class JobStore(Protocol):
 
     def newest_in_session(self, session_id: str) -> Job | None:
         """Return the newest job of a session."""
-        ...
-
-    def expired(self, at: datetime) -> Sequence[Job]:
-        """Return ended jobs that still have outputs but are past `expires_at`."""
         ...
 
 
@@ -154,11 +154,11 @@ class ArtifactStore(Protocol):
         ...
 
     def delete(self, artifact_id: str) -> None:
-        """Remove bytes and facts; unknown ids are no error."""
+        """Remove it; unknown ids are no error. An expired one answers "expired" ever after."""
         ...
 
     def expired(self, at: datetime) -> Sequence[Artifact]:
-        """Return artifacts past `expires_at`."""
+        """Return artifacts past `expires_at` that were not removed yet."""
         ...
 
 

@@ -141,7 +141,9 @@ class _Lease:
 
     def _renew(self) -> None:
         while not self._done.wait(self._lease.total_seconds() / 4):
-            if not self._jobs.extend_lease(
-                self._job.id, str(self._job.worker), now() + self._lease
-            ):
-                return
+            try:
+                until = now() + self._lease
+                if not self._jobs.extend_lease(self._job.id, str(self._job.worker), until):
+                    return
+            except errors.Unavailable:
+                log.warning("lease could not be renewed", extra={"job": self._job.id})

@@ -1,0 +1,41 @@
+"""Tells several listeners of the same event, none of which can hurt the others or the teller.
+
+Each listener has a thread and hears its events in order. A job therefore never waits for a broker,
+and a listener that fails is a line in the log.
+"""
+
+import logging
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+
+from server.jobs.events import Event
+from server.jobs.ports import Events
+
+log = logging.getLogger(__name__)
+
+
+class FanOut:
+    """`Events` for many listeners."""
+
+    def __init__(self, listeners: Sequence[Events]) -> None:
+        """Take the listeners."""
+        self._listeners = [
+            (listener, ThreadPoolExecutor(max_workers=1, thread_name_prefix="events"))
+            for listener in listeners
+        ]
+
+    def publish(self, event: Event) -> None:
+        """Tell every listener; returns before they have heard it."""
+        for listener, thread in self._listeners:
+            thread.submit(listener.publish, event).add_done_callback(_log_failure)
+
+    def close(self) -> None:
+        """Return when everything published has been heard."""
+        for _, thread in self._listeners:
+            thread.shutdown()
+
+
+def _log_failure(told: Future[None]) -> None:
+    error = told.exception()
+    if error is not None:
+        log.error("an event could not be told", exc_info=error)

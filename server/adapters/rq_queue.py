@@ -1,0 +1,117 @@
+"""The queue over RQ: job ids go through Redis, everything else stays in the record.
+
+`run_job` is what RQ calls, in a worker that was given a runner by `install`.
+"""
+
+import rq
+from rq.exceptions import DuplicateJobError
+from rq.serializers import JSONSerializer
+
+from server import errors
+from server.adapters import wire
+from server.jobs.kind import Kinds
+from server.jobs.record import Job
+from server.jobs.runner import Runner
+from server.kinds import KINDS
+
+DEFAULT_QUEUE = "audio"
+"""Where jobs of a kind that this version does not know go; their runner says so."""
+
+UNLOADS_KEY = "melodyflow:unloads"
+"""Counts how often somebody asked the workers to unload their engines."""
+
+NO_TIMEOUT = -1
+"""RQ's own timeout would strike at any line; ours is asked about between steps."""
+
+FAILURES_KEPT_SECONDS = 3600
+
+_runner: Runner | None = None
+
+
+def install(runner: Runner) -> None:
+    """Make this process run jobs with `runner`."""
+    global _runner  # noqa: PLW0603 - RQ calls a function by name; this is how it finds its runner
+    _runner = runner
+
+
+def run_job(job_id: str) -> None:
+    """Run a job of the record; what RQ calls in a worker.
+
+    Raises:
+        errors.Unavailable: this process is no worker.
+    """
+    if _runner is None:
+        raise errors.Unavailable("This process runs no jobs.")
+    _runner.run(job_id)
+
+
+RUN_JOB = f"{run_job.__module__}.{run_job.__qualname__}"
+"""The only function that a worker calls."""
+
+
+class RqQueue:
+    """A `Queue` over RQ. Connects when first used."""
+
+    def __init__(self, redis_url: str, *, kinds: Kinds = KINDS) -> None:
+        """Take the broker, and the kinds that say which queue a job belongs to."""
+        self._redis = wire.connect(redis_url)
+        self._kinds = kinds
+
+    def enqueue(self, job: Job) -> None:
+        """Hand a queued job to the workers; the same attempt twice is once.
+
+        Raises:
+            errors.WireDown: the broker does not answer.
+        """
+        with wire.wire_down():
+            _enqueue(self._queue(job), job)
+
+    def knows(self, job: Job) -> bool:
+        """Whether the wire still holds this queued job. Raises `errors.WireDown`."""
+        with wire.wire_down():
+            return self._queue(job).get_job_position(rq_name(job)) is not None
+
+    def ask_unload(self) -> None:
+        """Ask every worker to unload its engines as soon as it is idle.
+
+        Raises:
+            errors.WireDown: the broker does not answer.
+        """
+        with wire.wire_down():
+            self._redis.incr(UNLOADS_KEY)
+
+    def ping(self) -> bool:
+        """Whether the wire answers."""
+        try:
+            with wire.wire_down():
+                return bool(self._redis.ping())
+        except errors.WireDown:
+            return False
+
+    def _queue(self, job: Job) -> rq.Queue:
+        kind = self._kinds.get(job.kind)
+        name = kind.QUEUE if kind else DEFAULT_QUEUE
+        return rq.Queue(name, connection=self._redis, serializer=JSONSerializer)
+
+
+def rq_name(job: Job) -> str:
+    """Return RQ's id of one attempt at a job."""
+    return f"{job.id}-{job.attempt}"
+
+
+def _enqueue(queue: rq.Queue, job: Job) -> None:
+    name = rq_name(job)
+    try:
+        queue.enqueue_call(
+            run_job,
+            args=(job.id,),
+            job_id=name,
+            timeout=NO_TIMEOUT,
+            result_ttl=0,
+            failure_ttl=FAILURES_KEPT_SECONDS,
+            unique=True,
+        )
+    except DuplicateJobError:
+        # its worker may have died between taking the id and writing the record: hand it out again
+        if queue.get_job_position(name) is None:
+            queue.push_job_id(name)

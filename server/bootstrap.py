@@ -1,0 +1,250 @@
+"""Puts the program together: one function a process. The only place that knows every part."""
+
+import os
+import secrets
+import socket
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+from obstore.store import MemoryStore, ObjectStore
+
+from server.adapters import migrate, rq_queue
+from server.adapters.artifacts import StoredArtifacts, open_store
+from server.adapters.attendance import Attendance
+from server.adapters.database import Database
+from server.adapters.fan_out import FanOut
+from server.adapters.job_store import SqlJobs
+from server.adapters.legacy_keys import LegacyKeys
+from server.adapters.repeated import Repeated
+from server.adapters.rq_queue import RqQueue
+from server.adapters.session_store import SqlSessions
+from server.adapters.socketio_events import SocketioEvents
+from server.adapters.worker import ResidentWorker, Shift
+from server.adapters.worker_store import SqlWorkers
+from server.config import Settings
+from server.engines.catalog import ENGINES, EngineCard
+from server.engines.residency import Residency
+from server.jobs.events import Event, Translator
+from server.jobs.janitor import Janitor
+from server.jobs.kind import JobSpec, Kind, Kinds
+from server.jobs.ports import ArtifactStore, Events
+from server.jobs.record import Job
+from server.jobs.runner import Limits, Runner
+from server.jobs.service import JobService
+from server.kinds import KINDS
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+ANNOUNCE_SECONDS = 2.0
+
+SWEEP_SECONDS = 3.0
+
+OUTLIVE = timedelta(hours=1)
+"""Artifacts are stored before their job ends and must not expire before it does."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """Everything that is kept."""
+
+    database: Database
+    jobs: SqlJobs
+    sessions: SqlSessions
+    workers: SqlWorkers
+    artifacts: StoredArtifacts
+
+
+class Silence:
+    """`Events` for nobody."""
+
+    def publish(self, event: Event) -> None:
+        """Tell nobody."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Local:
+    """Everything in one process, without broker or server: a job runs as it is submitted."""
+
+    runner: Runner
+    record: Record
+
+    def run(self, kind: Kind, spec: JobSpec) -> Job:
+        """Run a job to its ending and return it."""
+        job = Job(kind=kind.NAME, spec=spec.model_dump(mode="json"))
+        self.record.jobs.add(job)
+        self.runner.run(job.id)
+        return self.record.jobs.get(job.id)
+
+
+def open_record(settings: Settings) -> Record:
+    """Return the stores that the settings name, their tables brought up to date.
+
+    Raises:
+        errors.Unavailable: the database does not answer.
+    """
+    store = open_store(settings.artifacts_url, settings.data_dir / "artifacts")
+    return _record(settings, settings.record_url, store)
+
+
+def web(settings: Settings, redis_url: str, *, kinds: Kinds = KINDS) -> "Flask":
+    """Return the web application; its SocketIO is at `app.extensions["socketio"]`."""
+    from server.web.app import create_app  # noqa: PLC0415 - a worker needs none of it
+    from server.web.services import Services  # noqa: PLC0415
+
+    record = open_record(settings)
+    queue = RqQueue(redis_url, kinds=kinds)
+    service = JobService(
+        jobs=record.jobs,
+        queue=queue,
+        events=_events(redis_url, record.artifacts),
+        max_waiting=settings.max_waiting_jobs,
+        keep=_keep(settings),
+    )
+    return create_app(
+        Services(
+            settings=settings,
+            jobs=service,
+            artifacts=record.artifacts,
+            sessions=record.sessions,
+            workers=record.workers,
+            queue=queue,
+            message_queue=redis_url,
+        )
+    )
+
+
+def worker(
+    settings: Settings,
+    redis_url: str,
+    *,
+    queues: Sequence[str],
+    kinds: Kinds = KINDS,
+    engines: Mapping[str, EngineCard] = ENGINES,
+) -> ResidentWorker:
+    """Return a worker of this process, ready to `serve`; RQ will run jobs with its runner."""
+    name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(2)}"
+    record, shift = open_record(settings), Shift()
+    residency = Residency(settings, engines=engines)
+    events = _events(redis_url, record.artifacts)
+    rq_queue.install(
+        _runner(
+            settings, record, name=name, kinds=kinds, events=events, engines=residency, shift=shift
+        )
+    )
+    janitor = _janitor(settings, record, RqQueue(redis_url, kinds=kinds), events)
+    attendance = Attendance(name, queues, workers=record.workers, engines=residency, shift=shift)
+    return ResidentWorker(
+        queues,
+        redis_url=redis_url,
+        name=name,
+        shift=shift,
+        engines=residency,
+        companions=(
+            closing(events),
+            Repeated(attendance.announce, seconds=ANNOUNCE_SECONDS, farewell=attendance.leave),
+            Repeated(janitor.sweep, seconds=SWEEP_SECONDS),
+        ),
+    )
+
+
+@contextmanager
+def local(
+    settings: Settings,
+    *,
+    events: Events | None = None,
+    kinds: Kinds = KINDS,
+    engines: Mapping[str, EngineCard] = ENGINES,
+) -> Iterator[Local]:
+    """Yield everything in one process; nothing of it is left behind."""
+    with TemporaryDirectory() as directory:
+        database = f"sqlite:///{Path(directory) / 'record.sqlite3'}"
+        record = _record(settings, database, MemoryStore())
+        runner = _runner(
+            settings,
+            record,
+            name="local",
+            kinds=kinds,
+            events=events or Silence(),
+            engines=Residency(settings, engines=engines),
+            shift=Shift(),
+        )
+        yield Local(runner=runner, record=record)
+        record.database.close()
+
+
+def _record(settings: Settings, database_url: str, store: ObjectStore) -> Record:
+    database = Database(database_url)
+    migrate.upgrade(database)
+    return Record(
+        database=database,
+        jobs=SqlJobs(database),
+        sessions=SqlSessions(database),
+        workers=SqlWorkers(database),
+        artifacts=StoredArtifacts(store, database, keep=_keep(settings) + OUTLIVE),
+    )
+
+
+def _runner(
+    settings: Settings,
+    record: Record,
+    *,
+    name: str,
+    kinds: Kinds,
+    events: Events,
+    engines: Residency,
+    shift: Shift,
+) -> Runner:
+    return Runner(
+        worker=name,
+        kinds=kinds,
+        jobs=record.jobs,
+        artifacts=record.artifacts,
+        sessions=record.sessions,
+        events=events,
+        engines=engines,
+        limits=_limits(settings),
+        is_stopping=shift.is_over,
+    )
+
+
+def _janitor(settings: Settings, record: Record, queue: RqQueue, events: Events) -> Janitor:
+    return Janitor(
+        jobs=record.jobs,
+        queue=queue,
+        artifacts=record.artifacts,
+        events=events,
+        max_attempts=settings.max_attempts,
+        keep=_keep(settings),
+    )
+
+
+def _limits(settings: Settings) -> Limits:
+    return Limits(
+        timeout_seconds=settings.job_timeout_seconds,
+        lease=timedelta(seconds=settings.lease_seconds),
+        keep=_keep(settings),
+        max_attempts=settings.max_attempts,
+    )
+
+
+def _keep(settings: Settings) -> timedelta:
+    return timedelta(hours=settings.results_hours)
+
+
+def _events(redis_url: str, artifacts: ArtifactStore) -> FanOut:
+    return FanOut([SocketioEvents(redis_url, _translators(artifacts)), LegacyKeys(redis_url)])
+
+
+def _translators(artifacts: ArtifactStore) -> Sequence[Translator]:
+    if find_spec("server.web.emissions") is None:
+        return ()
+    translators: Sequence[Translator] = import_module("server.web.emissions").translators(artifacts)
+    return translators
