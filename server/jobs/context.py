@@ -27,7 +27,12 @@ REPORT_INTERVAL_SECONDS = 0.1
 
 
 class Context:
-    """The outside world of one running job."""
+    """The outside world of one running job.
+
+    Attributes:
+        job: the record as it is now.
+        source_seconds: longest audio to decode, None for any.
+    """
 
     def __init__(
         self,
@@ -39,10 +44,12 @@ class Context:
         events: Events,
         engines: Engines,
         timeout_seconds: float,
+        source_seconds: float | None = None,
         is_stopping: Callable[[], bool] = lambda: False,
     ) -> None:
         """Take the job as it was started and the ports it may use."""
         self.job = job
+        self.source_seconds = source_seconds
         self._jobs = jobs
         self._artifacts = artifacts
         self._sessions = sessions

@@ -22,12 +22,13 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """How long things may take."""
+    """How long things may take, and be: `source_seconds` bounds the audio a job decodes."""
 
     timeout_seconds: float
     lease: timedelta
     keep: timedelta
     max_attempts: int
+    source_seconds: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,6 +95,7 @@ class Runner:
             events=self.events,
             engines=self.engines,
             timeout_seconds=self.limits.timeout_seconds,
+            source_seconds=self.limits.source_seconds,
             is_stopping=self.is_stopping,
         )
 

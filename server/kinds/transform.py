@@ -87,7 +87,7 @@ def run(spec: Spec, ctx: Context) -> None:
     """Decode, transform, measure what was kept, store."""
     engine: Transforms = ctx.engine(spec.engine, "transforms")
     ctx.report(0.01, stage="reading")
-    source = codec.decode(ctx.read(spec.source))
+    source = codec.decode(ctx.read(spec.source), max_seconds=ctx.source_seconds)
     brief = _brief(spec)
     done = engine.transform(source, brief, on_step=ctx.stage("transforming", 0.02, 0.92))
     ctx.report(0.93, stage="measuring")
