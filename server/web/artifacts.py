@@ -187,6 +187,7 @@ def _with_facts(response: Response, content: Content, *, download: bool) -> Resp
     response.cache_control.private = True
     if response.status_code == 200:
         response.content_length = content.size_bytes
+    response.headers["X-Content-Type-Options"] = "nosniff"
     response.headers.set(
         "Content-Disposition", "attachment" if download else "inline", filename=content.name
     )

@@ -32,9 +32,9 @@ def tone(seconds: float, *, rate: int = RATE, channels: int = 1) -> Clip:
     return Clip(np.tile(sine.astype(np.float32), (channels, 1)), rate)
 
 
-def base64_wav(seconds: float = 0.5) -> str:
-    """Return a WAV file as base64."""
-    return pybase64.b64encode(wav(seconds)).decode()
+def base64_wav(seconds: float = 0.5, *, rate: int = RATE, channels: int = 1) -> str:
+    """Return a decaying tone as a WAV file in base64."""
+    return pybase64.b64encode(wav(seconds, rate=rate, channels=channels)).decode()
 
 
 @lru_cache

@@ -308,6 +308,16 @@ def test_too_large_a_body_is_refused(make_world: MakeWorld) -> None:
     assert here.json(refused, status=413)["error"]["code"] == "too_large"
 
 
+def test_three_minutes_of_stereo_fit(here: World) -> None:
+    """The longest recording a plugin sends: 42 MB as base64."""
+    here.queue.hold()
+    receipt = here.submit(audio=sounds.base64_wav(180, rate=44_100, channels=2))
+    source = here.jobs.get(receipt["id"]).spec["source"]
+    here.client.delete(receipt["links"]["cancel"])
+
+    assert here.artifacts.get(source).seconds == 180
+
+
 @pytest.mark.parametrize("wait", ["x", "-1", "31", "nan", "inf"])
 def test_waiting_is_bounded(here: World, wait: str) -> None:
     """Nobody holds a thread for longer than half a minute."""
