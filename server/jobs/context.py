@@ -6,7 +6,8 @@ and the functions made by `stage` raise `errors.Cancelled` or `errors.TimedOut`.
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Any
 
 from server import errors
@@ -26,6 +27,25 @@ REPORT_INTERVAL_SECONDS = 0.1
 """Least time between two records of mere progress; a change of stage is always recorded."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """How long things may take, and be.
+
+    Attributes:
+        timeout_seconds: of one attempt.
+        lease: how long a worker may be silent before its job is taken from it.
+        keep: how long results live.
+        max_attempts: starts of a job before it fails.
+        source_seconds: longest audio a job decodes, None for any.
+    """
+
+    timeout_seconds: float
+    lease: timedelta
+    keep: timedelta
+    max_attempts: int
+    source_seconds: float | None = None
+
+
 class Context:
     """The outside world of one running job.
 
@@ -43,20 +63,19 @@ class Context:
         sessions: SessionStore,
         events: Events,
         engines: Engines,
-        timeout_seconds: float,
-        source_seconds: float | None = None,
+        limits: Limits,
         is_stopping: Callable[[], bool] = lambda: False,
     ) -> None:
         """Take the job as it was started and the ports it may use."""
         self.job = job
-        self.source_seconds = source_seconds
+        self.source_seconds = limits.source_seconds
         self._jobs = jobs
         self._artifacts = artifacts
         self._sessions = sessions
         self._is_stopping = is_stopping
         self._events = events
         self._engines = engines
-        self._deadline = time.monotonic() + timeout_seconds
+        self._deadline = time.monotonic() + limits.timeout_seconds
         self._reported_at = 0.0
 
     def engine(self, name: str, capability: str) -> Any:

@@ -11,24 +11,15 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from server import errors
-from server.jobs.context import Context
+from server.jobs.context import Context, Limits
 from server.jobs.events import event_of
 from server.jobs.kind import Kinds
 from server.jobs.ports import ArtifactStore, Engines, Events, JobStore, SessionStore
 from server.jobs.record import Job, JobError, Status, now
 
+__all__ = ["Limits", "Runner"]
+
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Limits:
-    """How long things may take, and be: `source_seconds` bounds the audio a job decodes."""
-
-    timeout_seconds: float
-    lease: timedelta
-    keep: timedelta
-    max_attempts: int
-    source_seconds: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,8 +85,7 @@ class Runner:
             sessions=self.sessions,
             events=self.events,
             engines=self.engines,
-            timeout_seconds=self.limits.timeout_seconds,
-            source_seconds=self.limits.source_seconds,
+            limits=self.limits,
             is_stopping=self.is_stopping,
         )
 
