@@ -125,7 +125,7 @@ def plucked_string(tone: Tone) -> Samples:
     length = samples_in(min(tone.seconds + 0.25, 4.0))
     bright = 6.0 - 4.5 * tone.velocity
     body = string(tone.hertz, length, ring_seconds=3.0, damping=bright, pick=0.18)
-    return struck(body, tone, 6.0, release=0.05) * np.float32(tone.velocity)
+    return struck(body, tone, 6.0, release=0.05) * np.float32(0.65 * tone.velocity)
 
 
 def struck_string(tone: Tone) -> Samples:
@@ -133,5 +133,5 @@ def struck_string(tone: Tone) -> Samples:
     length = samples_in(min(tone.seconds + 0.35, 6.0))
     body = string(tone.hertz, length, ring_seconds=5.0, damping=4.5 - 3 * tone.velocity, pick=0.12)
     return struck(body, tone, 2.5 * (262.0 / tone.hertz) ** 0.4, release=0.08) * np.float32(
-        1.2 * tone.velocity
+        0.7 * tone.velocity
     )

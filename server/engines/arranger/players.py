@@ -28,6 +28,8 @@ _SHORTEST_SECONDS = 0.02
 _LONGEST_SECONDS = 30.0
 _BOW_LATENCY_SECONDS = {"marcato": 0.003, "legato": 0.008, "spiccato": 0.002}
 _HUMAN_CENTS = 1.5
+_SAMPLED_LEVEL = np.float32(2.2)
+"""Brings a bank's notes, written for many at once, to the level of the synthesized voices."""
 
 
 def player_of(
@@ -74,7 +76,7 @@ def _sampled(
             wave = plucked(sampler, program, note, cents=cents)
         else:
             wave = natural(sampler, program, note, cents=cents)
-        yield start, wave
+        yield start, wave * _SAMPLED_LEVEL
         before = note
 
 

@@ -33,7 +33,7 @@ _NOTES_A_STEP = 8
 _EDGE_SAMPLES = 176
 _RUMBLE_HERTZ = 15.0
 _PERCUSSION_BANK = 128
-_BANK_DRUM_LEVEL = 1.2
+_BANK_DRUM_LEVEL = 1.8
 _LONGEST_LEAD = round(0.04 * RATE)
 _LEAD_LEVEL = 0.03
 
@@ -82,15 +82,14 @@ class Orchestra:
         length = round(score.seconds * RATE)
         steps = _Steps(on_step, _total_steps(score))
         mix = np.zeros((2, length + round(_TAIL_SECONDS * RATE)), dtype=np.float32)
+        layer = np.empty_like(mix)
         stems: dict[str, Samples] = {}
         for name, play in self._layers(score, seed, steps):
+            layer.fill(0.0)
+            play(layer)
+            mix += layer
             if keep_stems:
-                stem = np.zeros_like(mix)
-                play(stem)
-                mix += stem
-                stems[name] = stem[:, :length].copy()
-            else:
-                play(mix)
+                stems[name] = layer[:, :length].copy()
         mix = self._add_halo(mix, score, heard, steps, stems if keep_stems else None)
         return Rendering(_mastered(mix, score, heard, seed, steps, length), stems)
 
@@ -152,7 +151,7 @@ class Orchestra:
             return mix
         layer = halo(score.halo, heard, self._sampler, cents=score.tuning_cents, take=steps.take)
         length = min(layer.shape[1], mix.shape[1])
-        own, there = _level(layer), _level(mix)
+        own, there = _level(layer), _level(mix[:, :length])
         if own > 0 and there > 0:
             layer *= np.float32(there / own * 10.0 ** (score.halo.gain_db / 20.0))
         mix[:, :length] += layer[:, :length]

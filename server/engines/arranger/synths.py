@@ -82,7 +82,9 @@ def arp_pluck(tone: Tone) -> Samples:
     raw = wave("saw", tone.hertz, phases(tone.hertz, length))
     raw += np.float32(0.6) * wave("pulse", tone.hertz, phases(tone.hertz * 0.9971, length))
     cutoff = 450 + 6500 * tone.velocity * np.exp(-control_times(length) / 0.09)
-    return swept_lowpass(raw, cutoff, resonance_db=3.0) * envelope * np.float32(tone.velocity)
+    return (
+        swept_lowpass(raw, cutoff, resonance_db=3.0) * envelope * np.float32(0.65 * tone.velocity)
+    )
 
 
 def synth_bass(tone: Tone) -> Samples:
