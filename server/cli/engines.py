@@ -1,0 +1,31 @@
+"""`engines`: what can do the work on this machine, best first."""
+
+import argparse
+
+from server.cli import console
+from server.config import Settings
+from server.engines.catalog import ENGINES
+from server.engines.residency import Residency
+
+NAME = "engines"
+HELP = "list the engines and whether they work here"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Take nothing."""
+
+
+def run(_args: argparse.Namespace) -> int:
+    """Print each engine's card and what it says of this machine."""
+    for name, offer in Residency(Settings.from_environment()).offers().items():
+        card = ENGINES[name]
+        console.say(f"{name}: {'available' if offer.available else 'not available'}")
+        console.say(f"  {card.summary}")
+        rows = [
+            ("offers", ", ".join(sorted(card.offers))),
+            ("licence", card.licence),
+            ("because", offer.reason),
+            ("helps", offer.advice),
+        ]
+        console.say(console.table([row for row in rows if row[1]]))
+    return 0

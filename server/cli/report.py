@@ -1,0 +1,91 @@
+"""The report of a transform as lines a musician reads. Knows its keys, decides nothing."""
+
+import textwrap
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from server.cli import console
+from server.engines.catalog import ENGINES
+
+_WIDTH = 76
+_MOST_CHORDS = 16
+_NOTHING = "–"
+_KEPT = {
+    "length": ("length", "{:+.0f} samples"),
+    "lag": ("players' lag", "{:+.0f} ms"),
+    "drift": ("drift", "{:+.1f} ms in 30 s"),
+    "tempo": ("tempo", "{:+.2f} %"),
+    "harmony": ("harmony (chroma)", "{:.2f} alike"),
+    "transposition": ("rotation", "{:+.0f} semitones"),
+}
+
+
+def describe(facts: Mapping[str, Any]) -> str:
+    """Return the table for a finished job, given as `GET /jobs/<id>` shows it."""
+    report = facts.get("report") or {}
+    sections = (
+        ("heard", _heard(report.get("heard") or {})),
+        ("kept", _kept(report.get("kept") or {})),
+        ("made", _made(facts, report)),
+    )
+    rows = [
+        (title if first else "", *row)
+        for title, section in sections
+        for first, row in zip((True, *[False] * 99), section, strict=False)
+    ]
+    return console.table(rows)
+
+
+def _heard(heard: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    if heard.get("bpm"):
+        yield (
+            "tempo",
+            f"{heard['bpm']:.1f} BPM{'' if heard.get('steady', True) else ', not steady'}",
+        )
+    if heard.get("key"):
+        yield "key", str(heard["key"])
+    chords = [chord["name"] for chord in heard.get("chords") or ()]
+    if chords:
+        more = " …" if len(chords) > _MOST_CHORDS else ""
+        yield "chords", " ".join(chords[:_MOST_CHORDS]) + more
+    for name in ("transcription", "sound_bank"):
+        if heard.get(name):
+            yield name.replace("_", " "), str(heard[name])
+
+
+def _kept(kept: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for name, gate in (kept.get("gates") or {}).items():
+        title, form = _KEPT.get(name, (name, "{}"))
+        value = gate["value"]
+        amount = _NOTHING if value is None else form.format(value)
+        yield title, f"{amount:<22}{gate['verdict']}"
+    source, result = kept.get("source") or {}, kept.get("result") or {}
+    for title, name, unit in (
+        ("loudness", "loudness_lufs", "LUFS"),
+        ("true peak", "true_peak_db", "dBTP"),
+    ):
+        yield title, f"{_number(source.get(name))} → {_number(result.get(name))} {unit}"
+
+
+def _made(facts: Mapping[str, Any], report: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    engine = str(facts.get("engine"))
+    yield "engine", engine
+    yield "seed", str(facts.get("seed"))
+    for name in ("understood", "ignored"):
+        if report.get(name):
+            yield name, ", ".join(report[name])
+    if report.get("guessed"):
+        yield "guessed", f"nothing was understood, so {report['guessed']} was played"
+    for notice in report.get("notices") or ():
+        yield from _wrapped("notice", notice)
+    if engine in ENGINES:
+        yield from _wrapped("licence", ENGINES[engine].licence)
+
+
+def _wrapped(title: str, text: str) -> Iterator[tuple[str, str]]:
+    for number, line in enumerate(textwrap.wrap(text, _WIDTH)):
+        yield (title if number == 0 else "", line)
+
+
+def _number(value: float | None) -> str:
+    return _NOTHING if value is None else f"{value:.1f}"
