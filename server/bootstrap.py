@@ -7,8 +7,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -31,10 +29,10 @@ from server.adapters.worker_store import SqlWorkers
 from server.config import Settings
 from server.engines.catalog import ENGINES, EngineCard
 from server.engines.residency import Residency
-from server.jobs.events import Event, Translator
+from server.jobs.events import Event
 from server.jobs.janitor import Janitor
 from server.jobs.kind import JobSpec, Kind, Kinds
-from server.jobs.ports import ArtifactStore, Events
+from server.jobs.ports import Events
 from server.jobs.record import Job
 from server.jobs.runner import Limits, Runner
 from server.jobs.service import JobService
@@ -46,6 +44,9 @@ if TYPE_CHECKING:
 ANNOUNCE_SECONDS = 2.0
 
 SWEEP_SECONDS = 3.0
+
+TELL_SECONDS = 2.0
+"""How long the web waits until a queued job was told of, before a worker may tell of it."""
 
 OUTLIVE = timedelta(hours=1)
 """Artifacts are stored before their job ends and must not expire before it does."""
@@ -104,7 +105,7 @@ def web(settings: Settings, redis_url: str, *, kinds: Kinds = KINDS) -> "Flask":
     service = JobService(
         jobs=record.jobs,
         queue=queue,
-        events=_events(redis_url, record.artifacts),
+        events=_events(redis_url, record, patience_seconds=TELL_SECONDS),
         max_waiting=settings.max_waiting_jobs,
         keep=_keep(settings),
     )
@@ -133,7 +134,7 @@ def worker(
     name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(2)}"
     record, shift = open_record(settings), Shift()
     residency = Residency(settings, engines=engines)
-    events = _events(redis_url, record.artifacts)
+    events = _events(redis_url, record)
     rq_queue.install(
         _runner(
             settings, record, name=name, kinds=kinds, events=events, engines=residency, shift=shift
@@ -239,12 +240,8 @@ def _keep(settings: Settings) -> timedelta:
     return timedelta(hours=settings.results_hours)
 
 
-def _events(redis_url: str, artifacts: ArtifactStore) -> FanOut:
-    return FanOut([SocketioEvents(redis_url, _translators(artifacts)), LegacyKeys(redis_url)])
+def _events(redis_url: str, record: Record, *, patience_seconds: float = 0.0) -> FanOut:
+    from server.web import emissions  # noqa: PLC0415 - running a file here needs none of it
 
-
-def _translators(artifacts: ArtifactStore) -> Sequence[Translator]:
-    if find_spec("server.web.emissions") is None:
-        return ()
-    translators: Sequence[Translator] = import_module("server.web.emissions").translators(artifacts)
-    return translators
+    messages = SocketioEvents(redis_url, emissions.translators(record.artifacts, record.jobs))
+    return FanOut([messages, LegacyKeys(redis_url)], patience_seconds=patience_seconds)

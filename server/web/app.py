@@ -3,13 +3,11 @@
 Nothing here computes audio. Routes live in one module a noun, JSON is shaped in `views` alone.
 """
 
-from importlib import import_module, metadata
-from importlib.util import find_spec
+from importlib import metadata
 from typing import Any
 
 from flask import Flask
 from flask_cors import CORS
-from flask_openapi.openapi import OpenAPI
 from flask_socketio import SocketIO
 
 from server.config import Settings
@@ -20,8 +18,10 @@ from server.web import (
     errors,
     health,
     jobs,
+    juce,
     legacy,
     pulse,
+    sockets,
     studio,
     views,
 )
@@ -30,7 +30,10 @@ from server.web.services import Services
 LARGEST_SOCKET_MESSAGE = 100_000_000
 """Bytes of one Socket.IO message: three minutes of 16-bit stereo as base64, and to spare."""
 
-NOUNS = (jobs, artifacts, catalog, health, legacy, studio)
+NOUNS = (jobs, artifacts, catalog, health, legacy, juce, studio)
+
+CHANNEL = "socketio"
+"""Where workers and other servers of the same contract write their messages on the broker."""
 
 EXPOSED_HEADERS = (
     "Content-Disposition",
@@ -61,8 +64,7 @@ def create_app(services: Services) -> Flask:
     for noun in NOUNS:
         app.register_api(noun.api)
     documentation.publish(app)
-    socketio = _socketio(app, services)
-    _plug_in(app, socketio, services)
+    sockets.register(_socketio(app, services), services)
     return app
 
 
@@ -79,15 +81,11 @@ def _socketio(app: Flask, services: Services) -> SocketIO:
     settings: dict[str, Any] = {
         "async_mode": services.settings.async_mode,
         "message_queue": services.message_queue,
+        "channel": CHANNEL,
         "cors_allowed_origins": _origins(services.settings),
         "max_http_buffer_size": LARGEST_SOCKET_MESSAGE,
         "manage_session": False,
+        # one after the other for each connection: pieces of an upload stay in order
+        "async_handlers": False,
     }
     return SocketIO(app, **settings)
-
-
-def _plug_in(app: OpenAPI, socketio: SocketIO, services: Services) -> None:
-    if find_spec("server.web.sockets"):
-        import_module("server.web.sockets").register(socketio, services)
-    if find_spec("server.web.juce"):
-        app.register_api(import_module("server.web.juce").api)

@@ -1,0 +1,191 @@
+"""What clients are sent when a job changes, in both contracts. Used by web and worker processes.
+
+Native clients follow a job and get its view. Older clients are in the room of their session and get
+the events that plugins, front servers and the first MelodyFlow service knew. Nobody else gets any.
+"""
+
+import json
+import math
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+from server import errors
+from server.jobs.events import Emission, Event, EventName, Translator
+from server.jobs.ports import ArtifactStore, JobStore
+from server.jobs.record import Job, Status
+from server.kinds import transform
+from server.web import views
+from server.web.plugin import sound, wording
+
+PROGRESS_INTERVAL_SECONDS = 0.5
+"""Least time between two `progress_update`s of a session; the last one always comes."""
+
+LARGEST_MESSAGE = 95 * 2**20
+"""Characters of audio in one event; clients of the `ws` library hang up at 100 MiB."""
+
+_ACKNOWLEDGED = {transform.NAME: "transform_audio_received"}
+"""Job kinds that older clients know, with the event that confirms a request."""
+
+_TOO_LARGE = "The result is too large for this connection; fetch it as an artifact of its job."
+
+
+def translators(artifacts: ArtifactStore, jobs: JobStore) -> Sequence[Translator]:
+    """Return everything that turns events into messages."""
+    return (partial(native, artifacts=artifacts, jobs=jobs), Legacy(artifacts, jobs))
+
+
+# Native
+
+
+def native(event: Event, *, artifacts: ArtifactStore, jobs: JobStore) -> Iterable[Emission]:
+    """Send a job's view to those who follow it."""
+    job = event.job
+    ahead = jobs.position(job) if job.status is Status.QUEUED else None
+    view = job_view(job, position=ahead, artifacts=artifacts)
+    return (Emission("job", view, room_of(job.id)),)
+
+
+def room_of(job_id: str) -> str:
+    """Return the room of those who follow a job."""
+    return f"job:{job_id}"
+
+
+def job_view(job: Job, *, position: int | None, artifacts: ArtifactStore) -> dict[str, Any]:
+    """Return a job as `GET /jobs/<id>` shows it."""
+    shown = views.JobView.of(job, position=position, artifacts=_shown_artifacts(job, artifacts))
+    # by way of text: numbers that JSON has no name for become null
+    view: dict[str, Any] = json.loads(shown.model_dump_json(by_alias=True))
+    return view
+
+
+def _shown_artifacts(job: Job, artifacts: ArtifactStore) -> Iterator[views.ArtifactView]:
+    for output in job.outputs:
+        try:
+            yield views.ArtifactView.of(artifacts.get(output.artifact_id), name=output.name)
+        except errors.NotFound:  # deleted or expired; the record stays
+            continue
+
+
+# Older clients
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What a session was last told of its job."""
+
+    job_id: str
+    state: wording.State | None = None
+    percent: int = -1
+    at: float = -math.inf
+
+
+class Legacy:
+    """Tells sessions of their jobs: request confirmed, place in the queue, progress, ending.
+
+    Progress never goes back while this object lives, and is told at most twice a second.
+    """
+
+    def __init__(
+        self,
+        artifacts: ArtifactStore,
+        jobs: JobStore,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Take where results are and where jobs wait; `clock` counts seconds."""
+        self._artifacts = artifacts
+        self._jobs = jobs
+        self._clock = clock
+        self._told: dict[str, _Told] = {}
+
+    def __call__(self, event: Event) -> Iterator[Emission]:
+        """Return what is to be sent for an event."""
+        job = event.job
+        if job.session_id is not None and job.kind in _ACKNOWLEDGED:
+            yield from self._of_session(event, job.session_id)
+        if event.name is EventName.STARTED:
+            yield from self._of_waiting()
+
+    def _of_session(self, event: Event, session_id: str) -> Iterator[Emission]:
+        job = event.job
+        if event.name is EventName.QUEUED:
+            self._told.pop(session_id, None)
+            yield _to_session(job, _ACKNOWLEDGED[job.kind])
+        if job.status is Status.QUEUED:
+            ahead, total = self._jobs.position(job), len(self._jobs.waiting())
+            yield from place_in_queue(job, ahead=ahead, total=total)
+        elif job.status is Status.RUNNING:
+            yield from self._of_running(job, session_id)
+        else:
+            self._told.pop(session_id, None)
+            yield from ending(job, self._artifacts)
+
+    def _of_running(self, job: Job, session_id: str) -> Iterator[Emission]:
+        told = self._told.get(session_id)
+        if told is None or told.job_id != job.id:
+            told = _Told(job.id)
+        state, percent = wording.state_of(job), wording.percent(job)
+        if state is not told.state:
+            yield from place_in_queue(job)
+        is_due = self._clock() - told.at >= PROGRESS_INTERVAL_SECONDS
+        if is_due and percent > told.percent:
+            told = replace(told, percent=percent, at=self._clock())
+            yield from progress(job)
+        self._told[session_id] = replace(told, state=state)
+
+    def _of_waiting(self) -> Iterator[Emission]:
+        """Tell those who still wait that they moved up."""
+        waiting = self._jobs.waiting()
+        for ahead, job in enumerate(waiting):
+            if job.session_id is not None and job.kind in _ACKNOWLEDGED:
+                yield from place_in_queue(job, ahead=ahead, total=len(waiting))
+
+
+def place_in_queue(job: Job, *, ahead: int = 0, total: int = 0) -> Iterator[Emission]:
+    """Tell a session where its job stands."""
+    status = wording.queue_status(job, ahead=ahead, total=total)
+    yield _to_session(job, "queue_status", status)
+    if job.status is Status.QUEUED:
+        yield _to_session(job, "queue_position", {"position": status["position"]})
+
+
+def progress(job: Job) -> Iterator[Emission]:
+    """Tell a session how far its job is, under the newer and the older name."""
+    yield _to_session(job, "progress_update", {"progress": wording.percent(job)})
+    exact = 100.0 if job.status is Status.FINISHED else min(99.9, round(100 * job.progress, 1))
+    yield _to_session(job, "progress", {"progress": exact})
+
+
+def ending(job: Job, artifacts: ArtifactStore) -> Iterator[Emission]:
+    """Tell a session how its job ended: with the result, or with the reason there is none."""
+    if job.status is not Status.FINISHED:
+        error = wording.error_of(job)
+        yield from _failure(job, message=error.message, code=error.code)
+        return
+    try:
+        audio = sound.base64_wav(artifacts, job.outputs[0].artifact_id)
+    except errors.MelodyflowError as error:
+        yield from _failure(job, message=wording.sentence(error), code=error.code)
+        return
+    yield from progress(job)
+    if len(audio) > LARGEST_MESSAGE:
+        yield from _failure(job, message=_TOO_LARGE, code="DATA_TOO_LARGE")
+        return
+    result = {"audio_data": audio, "variation": job.spec["variation"]}
+    yield _to_session(job, "audio_transformed", result)
+    yield _to_session(job, "transform_complete", {"status": "success"})
+    yield _to_session(job, "job_complete", {"job_id": job.id})
+
+
+def _failure(job: Job, *, message: str, code: str) -> Iterator[Emission]:
+    yield _to_session(job, "error", {"message": message, "code": code})
+    yield _to_session(job, "transform_error", {"error": message})
+    yield _to_session(job, "job_failed", {"job_id": job.id, "error": message})
+
+
+def _to_session(job: Job, name: str, facts: Mapping[str, Any] | None = None) -> Emission:
+    session_id = str(job.session_id)
+    return Emission(name, {**(facts or {}), "session_id": session_id}, session_id)

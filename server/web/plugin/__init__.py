@@ -1,0 +1,1 @@
+"""The contract of plugins and front servers: sessions, polling, Socket.IO. A translation."""

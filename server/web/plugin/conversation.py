@@ -1,0 +1,219 @@
+"""The Socket.IO events of plugins and front servers that concern transforms.
+
+Each method answers one event; what happens to jobs later is told by `server.web.emissions`. Runs
+in the request of a connection and speaks to that connection alone.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import flask_socketio
+from flask import request
+
+from server import errors
+from server.jobs.events import Emission
+from server.jobs.record import Job, Status, new_id
+from server.web import emissions, parsing
+from server.web.plugin import chunks, orders, payload, sessions, sound
+from server.web.plugin.delivery import Delivery
+from server.web.plugin.payload import Fields
+from server.web.plugin.presence import Presence
+from server.web.services import Services
+
+Answer = Callable[[Fields], object]
+
+_CLEAN_GOODBYES = frozenset({"client disconnect", "server disconnect", "transport close"})
+
+
+def reply(name: str, facts: Mapping[str, Any]) -> None:
+    """Send an event to the connection that is being answered."""
+    # past the message queue: nobody else has that connection
+    flask_socketio.emit(name, dict(facts), ignore_queue=True)
+
+
+class Conversation:
+    """Answers events of any number of connections."""
+
+    def __init__(self, services: Services) -> None:
+        """Take the services; nobody is connected yet."""
+        self._services = services
+        self._presence = Presence()
+        self._delivery = Delivery(services, self._presence)
+        most = services.settings.max_body_megabytes * 2**20
+        self._uploads = chunks.Uploads(most_characters=most)
+
+    @property
+    def answers(self) -> Mapping[str, Answer]:
+        """Who answers which event."""
+        return {
+            "transform_audio_request": self.transform,
+            "undo_transform_request": self.undo,
+            "update_cropped_audio": self.crop,
+            "cleanup_session_request": self.clean_up,
+            "verify_session": self.verify,
+            "request_progress_status": self.tell_progress,
+            "restore_processed_audio": self.restore,
+            "begin_restore_audio": self.begin_restore,
+            "audio_chunk": self.take_chunk,
+        }
+
+    def transform(self, sent: Fields) -> None:
+        """Submit a transform; the job's events confirm it."""
+        named = payload.session_id(sent)
+        self._refuse_second(named)
+        session_id = named or new_id()
+        has_joined = self._join(session_id)
+        try:
+            audio = payload.audio(sent, "audio_data")
+            orders.submit(self._services, sent, audio=audio, session_id=session_id)
+        except errors.MelodyflowError:
+            if has_joined:
+                self._leave(session_id)
+            raise
+
+    def undo(self, sent: Fields) -> None:
+        """Give back the audio that was submitted last."""
+        session_id = payload.named_session_id(sent)
+        source = sessions.undo(self._services, session_id)
+        audio = sound.base64_wav(self._services.artifacts, source)
+        reply("transform_undone", {"audio_data": audio, "session_id": session_id})
+
+    def crop(self, sent: Fields) -> None:
+        """Replace the audio a session had last."""
+        kept = self._keep(sent, payload.audio(sent, "audio_data"))
+        reply(
+            "update_cropped_audio_complete",
+            {
+                "message": "Audio updated",
+                "session_id": kept.session_id,
+                "auto_created": kept.is_new,
+            },
+        )
+
+    def clean_up(self, sent: Fields) -> None:
+        """Forget a session; what still comes of its job is not told to this connection."""
+        session_id = payload.named_session_id(sent)
+        self._leave(session_id)
+        self._uploads.drop(session_id)
+        sessions.forget(self._services, session_id)
+        reply("cleanup_complete", {"message": "Session cleaned up", "session_id": session_id})
+
+    def verify(self, sent: Fields) -> object:
+        """Let a client that reconnected back into its session and tell it what it missed."""
+        session_id = payload.named_session_id(sent)
+        sessions.standing(self._services, session_id)
+        self._join(session_id)
+        job = self._services.jobs.newest_in_session(session_id)
+        if job is not None and not job.status.is_final:
+            _tell(self._place(job))
+            _tell(emissions.progress(job))
+        missed = self._delivery.missed(session_id, _connection())
+        if missed is not None:
+            _tell(emissions.ending(missed, self._services.artifacts))
+        return {"session_id": session_id}
+
+    def tell_progress(self, sent: Fields) -> None:
+        """Tell how far a session's newest job is."""
+        session_id = payload.named_session_id(sent)
+        job = sessions.standing(self._services, session_id).job
+        if job is None:
+            raise errors.NoSuchSession
+        _tell(emissions.progress(job))
+
+    def restore(self, sent: Fields) -> None:
+        """Take audio that a client kept while the session was forgotten."""
+        kept = self._keep(sent, payload.audio(sent, "audio_data"))
+        _tell_restored(kept)
+
+    def begin_restore(self, sent: Fields) -> None:
+        """Make ready for audio in pieces."""
+        session_id = payload.session_id(sent) or new_id()
+        self._uploads.begin(session_id)
+        reply("ready_for_chunks", {"session_id": session_id, "chunk_size": chunks.CHUNK_SIZE})
+
+    def take_chunk(self, sent: Fields) -> None:
+        """Take one piece; the last one makes the audio whole."""
+        session_id = payload.named_session_id(sent)
+        piece = chunks.Piece(
+            index=payload.whole_number(sent, "chunk_index"),
+            total=payload.whole_number(sent, "total_chunks"),
+            text=parsing.word(sent.get("chunk"), field="chunk"),
+        )
+        arrived = self._uploads.add(session_id, piece)
+        counted = {"chunk_index": piece.index, "total_chunks": piece.total}
+        here = {"session_id": session_id}
+        reply("chunk_received", {**here, **counted, "received_chunks": arrived.received})
+        if not arrived.missing:
+            self._complete(session_id)
+        elif parsing.is_yes(sent.get("is_last")):
+            reply("chunks_missing", {**here, "missing_chunks": list(arrived.missing)})
+
+    def goodbye(self, reason: str) -> None:
+        """Note that the connection ended."""
+        self._delivery.goodbye(_connection(), is_clean=reason in _CLEAN_GOODBYES)
+
+    def _complete(self, session_id: str) -> None:
+        pieces = self._uploads.take(session_id)
+        with parsing.turn():
+            audio = _joined(pieces)
+        _tell_restored(self._keep({"session_id": session_id}, audio))
+
+    def _keep(self, sent: Fields, audio: bytes | None) -> sessions.Kept:
+        if audio is None:
+            raise errors.InvalidInput("No audio data provided", field="audio_data")
+        kept = sessions.keep(self._services, audio, session_id=payload.session_id(sent))
+        self._join(kept.session_id)
+        return kept
+
+    def _refuse_second(self, named: str | None) -> None:
+        """Refuse what would be a second job: clients that press twice may not know their session.
+
+        Raises:
+            errors.Busy: there is an unfinished one.
+        """
+        for session_id in [named] if named else self._presence.sessions_of(_connection()):
+            job = self._services.jobs.newest_in_session(session_id)
+            if job is not None and not job.status.is_final:
+                raise errors.Busy
+
+    def _place(self, job: Job) -> Iterable[Emission]:
+        if job.status is not Status.QUEUED:
+            return emissions.place_in_queue(job)
+        ahead = self._services.jobs.position(job) or 0
+        return emissions.place_in_queue(job, ahead=ahead, total=self._services.jobs.waiting())
+
+    def _join(self, session_id: str) -> bool:
+        flask_socketio.join_room(session_id)
+        return self._presence.enter(_connection(), session_id)
+
+    def _leave(self, session_id: str) -> None:
+        flask_socketio.leave_room(session_id)
+        self._presence.leave(_connection(), session_id)
+
+
+def _connection() -> str:
+    return str(request.sid)  # type: ignore[attr-defined]  # Flask-SocketIO adds it
+
+
+def _tell(news: Iterable[Emission]) -> None:
+    for emission in news:
+        reply(emission.name, emission.payload)
+
+
+def _tell_restored(kept: sessions.Kept) -> None:
+    reply(
+        "restore_complete",
+        {
+            "message": "Audio restored",
+            "session_id": kept.session_id,
+            "data_size": kept.size_bytes,
+        },
+    )
+
+
+def _joined(pieces: list[str]) -> bytes:
+    """Return what pieces are together: one text that was cut, or texts encoded one by one."""
+    try:
+        return parsing.audio_bytes("".join(pieces), field="chunk")
+    except errors.InvalidInput:
+        return b"".join(parsing.audio_bytes(each, field="chunk") for each in pieces)

@@ -1,0 +1,113 @@
+"""What plugins read of a job: its state in one word, a sentence, a place in the queue.
+
+Knows records; no transport and no Flask, so that workers can use it.
+"""
+
+from enum import StrEnum
+from typing import Any
+
+from server import errors
+from server.jobs.record import Job, JobError, Status
+
+TYPICAL_SECONDS = 15
+"""What one job ahead is taken to last. A guess: it only fills the clients' waiting lines."""
+
+WARM_UP_WORDS = (
+    "download",
+    "loading model",
+    "loading weights",
+    "warmup",
+    "warming",
+    "huggingface",
+    "initializing",
+)
+"""Plugins that find one of these in a refusal wait for a warm-up to end, for ever."""
+
+_BUSY = "Transform already in progress"
+_VAGUE = "The server could not do this."
+_CANCELLED = JobError("cancelled", "The job was cancelled.")
+
+
+class State(StrEnum):
+    """The one word that plugins switch on."""
+
+    QUEUED = "queued"
+    WARMING = "warming"
+    PROCESSING = "processing"
+    COMPLETED = "completed"
+    FAILED = "failed"
+
+
+def state_of(job: Job) -> State:
+    """Return the word for a job."""
+    if job.status is Status.QUEUED:
+        return State.QUEUED
+    if job.status is Status.RUNNING:
+        return State.WARMING if job.stage == "warming" else State.PROCESSING
+    return State.COMPLETED if job.status is Status.FINISHED else State.FAILED
+
+
+def percent(job: Job) -> int:
+    """Return the progress in whole percent; 100 means that there is a result."""
+    return 100 if job.status is Status.FINISHED else min(99, int(100 * job.progress))
+
+
+def queue_status(job: Job, *, ahead: int = 0, total: int = 0) -> dict[str, Any]:
+    """Return where a job stands: `ahead` jobs go first, of `total` that wait.
+
+    Its `position` is 1 for the next job and 0 once it runs; its `status` is never empty.
+    """
+    state = state_of(job)
+    position = ahead + 1 if state is State.QUEUED else 0
+    seconds = position * TYPICAL_SECONDS
+    return {
+        "message": _message(state, position),
+        "position": position,
+        "total_queued": total,
+        "estimated_time": duration(seconds) if seconds else None,
+        "estimated_seconds": seconds,
+        "status": str(state),
+        "session_id": job.session_id,
+    }
+
+
+def duration(seconds: int) -> str:
+    """Return a time in words: `about 1 minute and 5 seconds`."""
+    minutes, rest = divmod(seconds, 60)
+    parts = [_counted(minutes, "minute")] if minutes else []
+    if rest or not minutes:
+        parts.append(_counted(rest, "second"))
+    return "about " + " and ".join(parts)
+
+
+def error_of(job: Job) -> JobError:
+    """Return why a job ended without a result, in words that no client takes for a warm-up."""
+    error = job.error or _CANCELLED
+    return JobError(error.code, final(error.message))
+
+
+def sentence(error: errors.MelodyflowError) -> str:
+    """Return how clients are told of an error."""
+    return _BUSY if isinstance(error, errors.Busy) else final(error.message)
+
+
+def final(message: str) -> str:
+    """Return a message as it may stand in a refusal: never with a word of warming up."""
+    lower = message.lower()
+    return _VAGUE if any(word in lower for word in WARM_UP_WORDS) else message
+
+
+def _message(state: State, position: int) -> str:
+    if state is State.QUEUED:
+        wait = duration(position * TYPICAL_SECONDS)
+        return f"You are number {position} in the queue. Estimated wait time: {wait}."
+    return {
+        State.WARMING: "warming up the instruments...",
+        State.PROCESSING: "transforming...",
+        State.COMPLETED: "done",
+        State.FAILED: "failed",
+    }[state]
+
+
+def _counted(number: int, unit: str) -> str:
+    return f"{number} {unit}" if number == 1 else f"{number} {unit}s"
