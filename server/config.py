@@ -4,6 +4,7 @@ The only module that reads the environment. A wrong value stops the program with
 name.
 """
 
+import os
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -123,10 +124,19 @@ class Settings(BaseSettings):
         except ValidationError as error:
             raise InvalidSetting(_sentence(error)) from error
 
+    def as_environment(self) -> dict[str, str]:
+        """Return the environment in which a child process reads these very settings."""
+        settings = self.model_dump(mode="json", exclude_none=True)
+        return {**os.environ, **{PREFIX + name.upper(): _text(settings[name]) for name in settings}}
+
     @property
     def record_url(self) -> str:
         """SQLAlchemy URL of the database."""
         return self.database_url or f"sqlite:///{(self.data_dir / 'melodyflow.sqlite3').resolve()}"
+
+
+def _text(value: object) -> str:
+    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _sentence(error: ValidationError) -> str:

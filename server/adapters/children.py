@@ -27,7 +27,7 @@ def start(
         env=environment,
         pass_fds=tuple(pass_fds),
         start_new_session=True,
-        preexec_fn=_prepare(),  # noqa: PLW1509 - starts children before it starts threads
+        preexec_fn=_prepared(signal.SIGTERM),  # noqa: PLW1509 - starts children before it starts threads
     )
 
 
@@ -48,12 +48,19 @@ def wait(child: subprocess.Popen[bytes], *, seconds: float) -> None:
         child.wait()
 
 
-def _prepare() -> Callable[[], None] | None:
+def die_with_parent(number: signal.Signals = signal.SIGTERM) -> None:
+    """Have the kernel send this process a signal when its parent is gone; on Linux only."""
+    prepare = _prepared(number)
+    if prepare is not None:
+        prepare()
+
+
+def _prepared(number: signal.Signals) -> Callable[[], None] | None:
     if sys.platform != "linux":
         return None
     prctl = ctypes.CDLL(None).prctl  # looked up before the fork: little may be done after it
 
-    def die_with_parent() -> None:
-        prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    def prepare() -> None:
+        prctl(_PR_SET_PDEATHSIG, int(number))
 
-    return die_with_parent
+    return prepare

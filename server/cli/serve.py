@@ -1,0 +1,138 @@
+"""`serve`: everything on one machine, as children of one process."""
+
+import json
+import logging
+import os
+import signal
+import socket
+import sys
+import time
+import urllib.error
+import urllib.request
+from argparse import ArgumentParser, Namespace
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from server.adapters import embedded, http_server, logs
+from server.adapters.crew import Crew, Member
+from server.cli import options
+from server.config import Settings
+
+NAME = "serve"
+HELP = "run everything on this machine: web, workers, queue, database"
+
+STEP_SECONDS = 0.1
+
+ADDRESS_FILE = "server.json"
+"""Where scripts find the server, under the data directory: url, host, port, pid."""
+
+log = logging.getLogger(__name__)
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Add the arguments."""
+    options.add_address(parser)
+    options.add_data_dir(parser)
+    parser.add_argument("--workers", type=int, default=1, help="worker processes (default: 1)")
+
+
+def run(args: Namespace) -> int:
+    """Serve until Ctrl-C or SIGTERM, then end every child in order."""
+    settings = options.settings_of(args)
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    logs.configure(settings, NAME, on_terminal="WARNING")
+    stopping = _Stopping()
+    with ExitStack() as parts:
+        redis_url = settings.redis_url or parts.enter_context(
+            embedded.valkey(settings.data_dir / "valkey")
+        )
+        listener = parts.enter_context(_listen(settings.host, settings.port))
+        crew = _crew(settings, redis_url, listener, workers=args.workers)
+        parts.callback(crew.end)
+        _serve(crew, settings, listener, stopping)
+    return 0
+
+
+class _Stopping:
+    """Whether a signal said to end."""
+
+    def __init__(self) -> None:
+        self.is_asked = False
+        for number in (signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)):
+            signal.signal(number, self._ask)
+
+    def _ask(self, *_: object) -> None:
+        self.is_asked = True
+
+
+def _serve(crew: Crew, settings: Settings, listener: socket.socket, stopping: _Stopping) -> None:
+    url = _url(settings.host, listener)
+    file = settings.data_dir / ADDRESS_FILE
+    is_announced = False
+    try:
+        while not stopping.is_asked:
+            crew.look_after()
+            if not is_announced and _answers(url):
+                _announce(url, file)
+                is_announced = True
+            time.sleep(STEP_SECONDS)
+    finally:
+        file.unlink(missing_ok=True)
+
+
+@contextmanager
+def _listen(host: str, port: int) -> Iterator[socket.socket]:
+    try:
+        listener = http_server.listen(host, port)
+    except OSError as error:
+        sys.stderr.write(f"Port {port} of {host} cannot be used ({error.strerror}); ")
+        listener = http_server.listen(host, 0)
+        sys.stderr.write(f"using {listener.getsockname()[1]}.\n")
+    with listener:
+        yield listener
+
+
+def _crew(settings: Settings, redis_url: str, listener: socket.socket, *, workers: int) -> Crew:
+    port = listener.getsockname()[1]
+    of_child = settings.model_copy(update={"redis_url": redis_url, "port": port})
+    environment = of_child.as_environment()
+    command = [sys.executable, "-m", "server"]
+    descriptor = listener.fileno()
+    web = Member(
+        name="web",
+        command=[*command, "web", "--quiet", "--descriptor", str(descriptor)],
+        environment=environment,
+        pass_fds=(descriptor,),
+    )
+    others = [
+        Member(
+            name=f"worker-{number}",
+            command=[*command, "worker", "--quiet", "--log-name", f"worker-{number}"],
+            environment=environment,
+        )
+        for number in range(1, workers + 1)
+    ]
+    return Crew([web, *others])
+
+
+def _url(host: str, listener: socket.socket) -> str:
+    shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, host)  # noqa: S104 - compared only
+    return f"http://{shown}:{listener.getsockname()[1]}"
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"{url}/health/live", timeout=1) as reply:  # noqa: S310 - ours
+            return bool(reply.status == 200)
+    except (urllib.error.URLError, TimeoutError, ConnectionError):
+        return False
+
+
+def _announce(url: str, file: Path) -> None:
+    facts = {"url": url, "pid": os.getpid()}
+    aside = file.with_suffix(".new")
+    aside.write_text(json.dumps(facts), encoding="utf-8")
+    aside.replace(file)
+    sys.stdout.write(f"MelodyFlow is at {url}\n")
+    sys.stdout.flush()
