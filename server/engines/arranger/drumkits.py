@@ -297,7 +297,8 @@ BANK_STROKES: Mapping[str, Mapping[DrumKind, tuple[int, int]]] = {
 PANS: Mapping[DrumKind, float] = {"hat": 0.25, "open_hat": 0.3, "perc": -0.25}
 """Where drums stand, −1 to 1; the others in the middle."""
 
-_SHORTEST_STROKE = samples_in(0.01)
+CYMBALS: frozenset[DrumKind] = frozenset({"hat", "open_hat"})
+"""What a bank records much louder than a player would strike it in a mix."""
 
 
 def stroke(
@@ -305,7 +306,5 @@ def stroke(
 ) -> Samples:
     """Return one synthesized stroke, `[N]`, ending at zero."""
     sound = KITS[kit][kind](Blow(velocity, hertz, random)).astype(np.float32)
-    if len(sound) < _SHORTEST_STROKE:
-        sound = np.pad(sound, (0, _SHORTEST_STROKE - len(sound)))
     sound = passed(sound, "highpass", 20.0, order=1)
     return ended(sound * np.float32(velocity), seconds=min(0.01, len(sound) / RATE / 4))

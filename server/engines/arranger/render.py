@@ -34,8 +34,11 @@ _EDGE_SAMPLES = 176
 _RUMBLE_HERTZ = 15.0
 _PERCUSSION_BANK = 128
 _BANK_DRUM_LEVEL = 1.8
+_BANK_CYMBAL_LEVEL = 0.7
 _LONGEST_LEAD = round(0.04 * RATE)
 _LEAD_LEVEL = 0.03
+_SOFTENED = 44
+_SOFT_START = np.linspace(0.0, 1.0, _SOFTENED, dtype=np.float32)
 
 DRUMS = "drums"
 HALO = "halo"
@@ -132,7 +135,9 @@ class Orchestra:
             program, key = in_bank[hit.kind]
             if self._sampler.soundfont.has(_PERCUSSION_BANK, program):
                 wave = self._sampler.note(program, key, velocity, 1.0, bank=_PERCUSSION_BANK)
-                mono: Samples = np.float32(_BANK_DRUM_LEVEL) * wave.mean(axis=0)
+                loud = hit.kind not in drumkits.CYMBALS
+                level = _BANK_DRUM_LEVEL if loud else _BANK_CYMBAL_LEVEL
+                mono: Samples = np.float32(level) * wave.mean(axis=0)
                 return mono
         random = _random(f"{kit} {hit.kind}", seed)
         hertz = drumkits.kick_hertz(root)
@@ -195,7 +200,10 @@ def place(mix: Samples, wave: Samples, start_seconds: float, *, gain: float, pan
     Silence at its beginning is skipped, so that a late recording is not a late note. Mono sounds
     are panned with constant power, stereo ones balanced.
     """
-    wave = wave[..., _lead(wave) :]
+    lead = _lead(wave)
+    if lead:
+        wave = wave[..., lead:].copy()
+        wave[..., :_SOFTENED] *= _SOFT_START[: wave.shape[-1]]
     start = max(0, round(start_seconds * RATE))
     wave = wave[..., : max(0, mix.shape[1] - start)]
     angle = (pan + 1.0) * np.pi / 4

@@ -197,6 +197,29 @@ def test_without_a_bank_or_sound_there_is_no_halo(tmp_path: Path) -> None:
     assert not rendered(score, bank=sine_bank(tmp_path)).stems[HALO].any()
 
 
+def test_a_halo_of_what_was_not_measured_is_silent(tmp_path: Path) -> None:
+    score = replace(one_note_score(voice(synth="organ")), halo=Halo(registers=[(127, 0)]))
+    nothing = replace(heard_for(2.0), sustain=np.zeros((0, 88), dtype=np.float32))
+    result = Orchestra(sine_bank(tmp_path)).render(
+        score, nothing, seed=1, on_step=ignore_steps, keep_stems=True
+    )
+
+    assert not result.stems[HALO].any()
+
+
+def test_a_halo_sounds_no_longer_than_its_semitone(tmp_path: Path) -> None:
+    score = replace(one_note_score(voice(synth="organ")), halo=Halo(registers=[(127, 0)]))
+    heard = heard_for(2.0)
+    heard.sustain[40:80, 40] = 1.0
+    orchestra = Orchestra(sine_bank(tmp_path))
+    layer = orchestra.render(score, heard, seed=1, on_step=ignore_steps, keep_stems=True).stems[
+        HALO
+    ]
+
+    assert rms(layer[:, RATE // 2 : RATE - 9000]) > 0.01
+    assert not layer[:, int(1.1 * RATE) :].any()
+
+
 def test_a_chip_arpeggio_is_one_oscillator() -> None:
     """A chord of three is no louder than a single note."""
     player = voice(synth="nes_pulse", style="chip_arpeggio")

@@ -1,5 +1,6 @@
 """Reading sound banks: presets, zones and samples, and what happens with damaged files."""
 
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 
 from server import errors
 from server.engines.arranger.generators import Generator
-from server.engines.arranger.soundfont import SoundFont
+from server.engines.arranger.soundfont import SoundFont, _zones
 from tests.unit.arranger.rendering.sounds import (
     Recorded,
     Written,
@@ -205,6 +206,36 @@ def test_no_damage_is_anything_but_a_sentence(
         sentence = error.message
 
     assert sentence.startswith("The sound bank")
+
+
+def test_a_sample_that_lies_elsewhere_fails_when_it_is_asked_for(tmp_path: Path) -> None:
+    old, new = (struct.pack("<20sII", b"s", 0, end) for end in (44100, 4410000))
+
+    with pytest.raises(errors.EngineFailed, match="outside the file"):
+        SoundFont(_replaced(tmp_path, old, new)).sample(0)
+
+
+def test_a_sample_in_a_sound_card_fails_when_it_is_asked_for(tmp_path: Path) -> None:
+    old, new = (struct.pack("<IBbHH", 44100, 69, 0, 0, kind) for kind in (1, 0x8001))
+
+    with pytest.raises(errors.EngineFailed, match="sound card"):
+        SoundFont(_replaced(tmp_path, old, new)).sample(0)
+
+
+def test_tables_that_do_not_fit_together_are_damage(tmp_path: Path) -> None:
+    old, new = (struct.pack("<20sH", b"EOI", bag) for bag in (1, 99))
+
+    with pytest.raises(errors.EngineFailed, match="do not fit"):
+        SoundFont(_replaced(tmp_path, old, new))
+
+
+def test_later_zones_without_a_target_are_void() -> None:
+    """Only the first one may be global."""
+    lists = [{int(Generator.PAN): 9}, {int(Generator.SAMPLE): 3}, {int(Generator.PAN): 7}]
+
+    zones = list(_zones(lists, Generator.SAMPLE))
+
+    assert [(3, {int(Generator.PAN): 9})] == [(zone.target, zone.generators) for zone in zones]
 
 
 def test_the_real_bank_opens() -> None:
