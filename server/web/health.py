@@ -19,8 +19,8 @@ api = APIBlueprint("health", __name__, abp_tags=[documentation.tag("health", "Ho
 @api.get("/health", responses=answers({200: views.HealthView}))
 def health() -> Response:
     """Tell how the server is. Always 200: what is missing is said in the fields."""
-    seen, settings = pulse.current(), current().settings
-    machine, workers = seen.machine.read(), seen.workers.read()
+    seen = pulse.current().read()
+    machine, workers = seen.machine, seen.workers
     return views.HealthView(
         gpu_available=False,
         model_loaded=any(note.loaded for note in workers or ()),
@@ -29,13 +29,13 @@ def health() -> Response:
             memory_percent=machine.memory_percent if machine else None,
             gpu_memory_used_mb=0.0,
         ),
-        uptime=round(time.monotonic() - seen.started_at, 3),
+        uptime=round(time.monotonic() - pulse.current().started_at, 3),
         version=metadata.version("melodyflow"),
-        environment=settings.environment,
-        redis=seen.wire.read(),
-        database=seen.waiting.read() is not None,
+        environment=current().settings.environment,
+        redis=seen.wire,
+        database=seen.waiting is not None,
         workers=None if workers is None else len(workers),
-        queue_length=seen.waiting.read(),
+        queue_length=seen.waiting,
         connections=len(current_app.extensions["socketio"].server.eio.sockets),
     ).answer()
 
@@ -49,25 +49,24 @@ def live() -> Response:
 @api.get("/health/ready", responses=answers({200: views.ReadyView, 503: views.ReadyView}))
 def ready() -> Response:
     """Tell whether a job submitted now would run: 503 with reasons if not."""
-    reasons = _missing(pulse.current())
+    reasons = _missing(pulse.current().read())
     return views.ReadyView(ready=not reasons, reasons=reasons).answer(503 if reasons else 200)
 
 
 @api.get("/resources", responses=answers({200: views.ResourcesView}, 503))
 def resources() -> Response:
     """Tell what this machine has left."""
-    seen = pulse.current()
-    machine = seen.machine.read()
-    if machine is None:
+    seen = pulse.current().read()
+    if seen.machine is None:
         raise errors.Unavailable("The machine has not been looked at yet.")
-    return views.ResourcesView.of(machine, queue_length=seen.waiting.read()).answer()
+    return views.ResourcesView.of(seen.machine, queue_length=seen.waiting).answer()
 
 
-def _missing(seen: pulse.Pulse) -> list[str]:
-    workers = seen.workers.read() or ()
+def _missing(seen: pulse.Reading) -> list[str]:
+    workers = seen.workers or ()
     checks = {
-        "The queue cannot be reached.": seen.wire.read(),
-        "The record of jobs cannot be reached.": seen.waiting.read() is not None,
+        "The queue cannot be reached.": seen.wire,
+        "The record of jobs cannot be reached.": seen.waiting is not None,
         "No worker is running.": bool(workers),
         "No worker has an engine that works.": _has_engine(workers),
     }

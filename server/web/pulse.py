@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import psutil
 from flask import Flask, current_app
@@ -45,6 +45,16 @@ class Machine:
     disk_used: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """How everything is, as far as it is known: None is unknown."""
+
+    wire: bool | None
+    waiting: int | None
+    workers: Sequence[WorkerNote] | None
+    machine: Machine | None
+
+
 class Watched(Generic[T]):
     """A value that is looked up in the background when somebody asks for it."""
 
@@ -57,22 +67,29 @@ class Watched(Generic[T]):
         self._since = 0.0
         self._known: T | None = None
 
-    def read(self) -> T | None:
-        """Return the value as far as it is known within `PATIENCE_SECONDS`."""
+    def refresh(self) -> Future[T]:
+        """Return the look-up that is under way, or was lately; begin one if need be."""
         with self._lock:
-            looking = self._looking_now()
-        wait([looking], timeout=PATIENCE_SECONDS)
-        if looking.done():
-            self._known = None if looking.exception() else looking.result()
-        elif time.monotonic() - self._since > GIVEN_UP_SECONDS:
-            self._known = None
-        return self._known
+            self._learn()
+            is_old = time.monotonic() - self._since > FRESH_SECONDS
+            if self._looking is None or (self._looking.done() and is_old):
+                self._looking, self._since = self._pool.submit(self._look), time.monotonic()
+            return self._looking
 
-    def _looking_now(self) -> Future[T]:
-        is_old = time.monotonic() - self._since > FRESH_SECONDS
-        if self._looking is None or (self._looking.done() and is_old):
-            self._looking, self._since = self._pool.submit(self._look), time.monotonic()
-        return self._looking
+    @property
+    def value(self) -> T | None:
+        """What was found last; None if that failed, or if finding out takes too long."""
+        with self._lock:
+            self._learn()
+            is_stuck = self._looking is not None and not self._looking.done()
+            if is_stuck and time.monotonic() - self._since > GIVEN_UP_SECONDS:
+                self._known = None
+            return self._known
+
+    def _learn(self) -> None:
+        looked = self._looking
+        if looked is not None and looked.done():
+            self._known = None if looked.exception() else looked.result()
 
 
 class Pulse:
@@ -80,13 +97,25 @@ class Pulse:
 
     def __init__(self, services: Services) -> None:
         """Take the ports to look at; nothing is looked up yet."""
+        folder = str(services.settings.data_dir)
         pool = ThreadPoolExecutor(max_workers=4, thread_name_prefix="pulse")
         self.started_at = time.monotonic()
-        self.wire: Watched[bool] = Watched(services.queue.ping, pool)
-        self.waiting: Watched[int] = Watched(services.jobs.waiting, pool)
-        self.workers: Watched[Sequence[WorkerNote]] = Watched(services.live_workers, pool)
-        self.machine: Watched[Machine] = Watched(
-            lambda: _machine(str(services.settings.data_dir)), pool
+        self._wire: Watched[bool] = Watched(services.queue.ping, pool)
+        self._waiting: Watched[int] = Watched(services.jobs.waiting, pool)
+        self._workers: Watched[Sequence[WorkerNote]] = Watched(services.live_workers, pool)
+        self._machine: Watched[Machine] = Watched(lambda: _machine(folder), pool)
+
+    def read(self) -> Reading:
+        """Look at everything at once, for `PATIENCE_SECONDS` at most."""
+        watched: tuple[Watched[Any], ...]
+        watched = (self._wire, self._waiting, self._workers, self._machine)
+        looking: list[Future[Any]] = [each.refresh() for each in watched]
+        wait(looking, timeout=PATIENCE_SECONDS)
+        return Reading(
+            wire=self._wire.value,
+            waiting=self._waiting.value,
+            workers=self._workers.value,
+            machine=self._machine.value,
         )
 
     def attach(self, app: Flask) -> None:

@@ -2,6 +2,7 @@
 
 const POLL_MILLISECONDS = 400;
 const HEALTH_MILLISECONDS = 10000;
+const MOST_CHORDS = 8;
 const STAGES = {
   queued: "Waiting for its turn",
   warming: "Getting ready",
@@ -132,18 +133,30 @@ function words(job) {
   return said.join(" ");
 }
 
-/** Return the plain facts of a report as pairs of name and text. */
+/** Return what a musician wants to know of a report, as pairs of name and text. */
 function facts(job) {
-  const pairs = [["engine", job.engine], ["seed", job.seed]];
-  for (const part of ["heard", "kept"]) {
-    for (const [name, value] of Object.entries((job.report || {})[part] || {})) {
-      const text = typeof value === "number" ? String(Number(value.toFixed(3))) : value;
-      if (["string", "boolean"].includes(typeof text) && text !== "") {
-        pairs.push([`${part}: ${name.replaceAll("_", " ")}`, String(text)]);
-      }
-    }
+  const { heard = {}, kept = {} } = job.report || {};
+  const chords = (heard.chords || []).map((chord) => chord.name);
+  const pairs = [
+    ["Engine", job.engine],
+    ["Seed", job.seed],
+    ["Tempo heard", heard.bpm && `${rounded(heard.bpm)} BPM`],
+    ["Key heard", heard.key],
+    ["Chords heard", chords.slice(0, MOST_CHORDS).join(" – ")],
+  ];
+  for (const [name, gate] of Object.entries(kept.gates || {})) {
+    pairs.push([`Kept: ${name.replaceAll("_", " ")}`, judged(gate)]);
   }
-  return pairs;
+  return pairs.filter(([, text]) => text !== undefined && text !== null && text !== "");
+}
+
+function judged(gate) {
+  const isKnown = typeof gate.value === "number";
+  return isKnown ? `${rounded(gate.value)} ${gate.unit} · ${gate.verdict}` : gate.verdict;
+}
+
+function rounded(number) {
+  return Number(number.toFixed(2));
 }
 
 function row(name, value) {
