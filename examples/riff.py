@@ -1,4 +1,4 @@
-"""Writes the riff that the demo plays: a picked guitar, six bars of Am F C G F–G Am.
+"""Writes the riff that the demo plays: a picked guitar, six bars of Am F C G F–E Am.
 
 Our own music, made of numbers: strings by Karplus & Strong, "Digital synthesis of plucked-string
 and drum timbres" (Computer Music Journal 7:2, 1983), a plucking point, a wooden body, a small room.
@@ -28,13 +28,14 @@ AM = (45, 52, 57, 60, 64, 69)
 F = (41, 48, 53, 57, 60, 65)
 C = (48, 52, 55, 60, 64, 67)
 G = (43, 50, 55, 59, 62, 67)
+E = (40, 47, 52, 56, 59, 64)
 BARS = (
     (AM, "04 2 3 4 5 4 3 2"),
     (F, "05 2 3 4 5 4 3 24"),
     (C, "05 2 3 5 4 3 4 2"),
     (G, "05 1 3 4 5 3 4 13"),
     (F, "05 2 3 4"),
-    (G, "05 3 4 5"),
+    (E, "05 2 3 4"),
     (AM, "012345"),
 )
 BODY_HZ = ((98.0, 5.0, 7.0), (205.0, 4.0, 9.0), (410.0, 2.5, 8.0))
@@ -127,9 +128,8 @@ def riff() -> NDArray[np.int16]:
         mix[start : start + part.shape[0]] += part
     sound = room(body(mix), random)
     sound[-round(0.4 * SAMPLE_RATE) :] *= np.linspace(1.0, 0.0, round(0.4 * SAMPLE_RATE))[:, None]
-    steps: NDArray[np.int16] = np.round(sound * (PEAK * 32767 / np.abs(sound).max())).astype(
-        np.int16
-    )
+    level = PEAK * 32767 / np.abs(sound).max()
+    steps: NDArray[np.int16] = np.round(sound * level).astype(np.int16)
     return steps
 
 

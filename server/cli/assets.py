@@ -2,8 +2,7 @@
 
 import argparse
 
-from server.cli import console
-from server.config import Settings
+from server.cli import console, options
 from server.engines.arranger import assets
 
 NAME = "assets"
@@ -14,9 +13,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Take nothing."""
 
 
-def run(_args: argparse.Namespace) -> int:
+def run(args: argparse.Namespace) -> int:
     """Fetch the sound bank where there is none and print both assets."""
-    settings = Settings.from_environment()
+    settings = options.settings_of(args)
     model = assets.find_transcription_model(settings.transcription_model)
     bank = assets.find_sound_bank(settings.data_dir, settings.sound_bank)
     missing = ""

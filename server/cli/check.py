@@ -22,7 +22,7 @@ import numpy as np
 
 from server import errors
 from server.adapters import wire
-from server.cli import console
+from server.cli import console, options
 from server.config import Settings
 from server.engines.arranger import assets
 from server.media import codec, formats
@@ -53,9 +53,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Take nothing."""
 
 
-def run(_args: argparse.Namespace) -> int:
+def run(args: argparse.Namespace) -> int:
     """Print the findings; 0 when the main job works."""
-    settings = Settings.from_environment()
+    settings = options.settings_of(args)
     findings = [finding for look in _LOOKS for finding in look(settings)]
     console.say(console.table([(each.mark, each.name, each.says) for each in findings]))
     lacking = [each.name for each in findings if each.is_needed and not each.works]

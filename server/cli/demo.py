@@ -10,10 +10,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from server.cli import client, console, report
+from server.cli import client, console, options, report
 from server.config import Settings
 from server.engines.arranger import assets
-from server.media import analysis, codec, picture
 
 NAME = "demo"
 HELP = "start everything, play the bundled riff as a string quartet, stop everything"
@@ -32,18 +31,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Play the riff through a real server and write the result, a picture and the report."""
-    settings = Settings.from_environment()
+    settings = options.settings_of(args)
     began = time.monotonic()
     args.output_dir.mkdir(parents=True, exist_ok=True)
     log = args.output_dir / "server.log"
+    stem = args.output_dir / f"riff-{args.variation}"
     try:
         with _server(settings, log) as server:
             console.say(f"The server listens on {server.url}.")
             facts, data = _played(server, args.variation)
+            _write(stem, data, args.variation)
     except client.ServerSaidNo as error:
         return console.complain(f"{error} What it wrote is in {log}.")
-    stem = args.output_dir / f"riff-{args.variation}"
-    _write(stem, data, args.variation)
     console.say("\n" + report.describe(facts) + "\n")
     console.say(f"Listen:  {stem}.wav\nLook:    {stem}.png\nSource:  {RIFF.name}, our own")
     console.say(f"Done in {time.monotonic() - began:.1f} s; everything started is stopped.")
@@ -65,6 +64,9 @@ def _played(server: client.Client, variation: str) -> tuple[client.Facts, bytes]
 
 
 def _write(stem: Path, data: bytes, variation: str) -> None:
+    # seconds of importing, spent while the server is up
+    from server.media import analysis, codec, picture  # noqa: PLC0415
+
     source, result = codec.decode(RIFF), codec.decode(data)
     stem.with_suffix(".wav").write_bytes(data)
     drawn = picture.comparison_picture(

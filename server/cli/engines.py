@@ -2,8 +2,7 @@
 
 import argparse
 
-from server.cli import console
-from server.config import Settings
+from server.cli import console, options
 from server.engines.catalog import ENGINES
 from server.engines.residency import Residency
 
@@ -15,9 +14,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Take nothing."""
 
 
-def run(_args: argparse.Namespace) -> int:
+def run(args: argparse.Namespace) -> int:
     """Print each engine's card and what it says of this machine."""
-    for name, offer in Residency(Settings.from_environment()).offers().items():
+    for name, offer in Residency(options.settings_of(args)).offers().items():
         card = ENGINES[name]
         console.say(f"{name}: {'available' if offer.available else 'not available'}")
         console.say(f"  {card.summary}")

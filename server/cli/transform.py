@@ -8,7 +8,7 @@ from typing import Any
 
 import variations
 from server import bootstrap, errors, kinds
-from server.cli import console, report
+from server.cli import console, options, report
 from server.config import Settings
 from server.jobs.events import Event
 from server.jobs.record import Job, Status
@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Transform the file and print what was kept."""
     try:
-        settings = Settings.from_environment()
+        settings = options.settings_of(args)
         output = _output(args)
         job, data = _transform(args, output, settings)
     except errors.MelodyflowError as error:
