@@ -18,7 +18,7 @@ from server import errors
 from server.jobs.record import Job, Status
 from server.kinds import transform as kind
 from server.media import formats
-from server.web import documentation, intake, parsing, transfer, views
+from server.web import documentation, intake, legacy_views, parsing, transfer, views
 from server.web import errors as failures
 from server.web.documentation import answers
 from server.web.services import current
@@ -81,13 +81,13 @@ class _Asked:
     "/transform",
     request_body=documentation.form_request(TransformRequest, file_field="audio"),
     responses=answers(
-        {200: views.TransformView, 202: views.WaitingView},
+        {200: legacy_views.TransformView, 202: legacy_views.WaitingView},
         400,
         409,
         413,
         503,
         507,
-        refusal=views.PlainRefusal,
+        refusal=legacy_views.PlainRefusal,
     ),
 )
 def transform() -> Response:
@@ -98,17 +98,21 @@ def transform() -> Response:
     if not asked.is_async:
         job = current().jobs.wait(job.id, seconds=current().settings.transform_wait_seconds)
     if job.status in (Status.FAILED, Status.CANCELLED):
-        return failures.respond(_failure_of(job), views.plain_refusal)
+        return failures.respond(_failure_of(job), legacy_views.plain_refusal)
     return _finished(job) if job.status is Status.FINISHED else _waiting(job)
 
 
 @api.get(
     "/transform/status/<job_id>",
     responses=answers(
-        {200: views.TransformView, 202: views.WaitingView, 400: views.FailedView},
+        {
+            200: legacy_views.TransformView,
+            202: legacy_views.WaitingView,
+            400: legacy_views.FailedView,
+        },
         404,
         410,
-        refusal=views.PlainRefusal,
+        refusal=legacy_views.PlainRefusal,
     ),
 )
 def transform_status(path: JobPath) -> Response:
@@ -119,18 +123,21 @@ def transform_status(path: JobPath) -> Response:
     if job.status is Status.FINISHED:
         return _finished(job)
     if job.status.is_final:
-        return views.FailedView.of(job).answer(400)
+        return legacy_views.FailedView.of(job).answer(400)
     return _waiting(job)
 
 
-@api.post("/cleanup", responses=answers({200: views.MessageView}, 503, refusal=views.PlainRefusal))
+@api.post(
+    "/cleanup",
+    responses=answers({200: legacy_views.MessageView}, 503, refusal=legacy_views.PlainRefusal),
+)
 def cleanup() -> Response:
     """Ask the workers to unload their engines; the next job loads them again."""
     services = current()
     is_loaded = any(note.loaded for note in services.live_workers())
     services.queue.ask_unload()
     done, nothing = "Model cleaned up successfully", "No model to cleanup"
-    return views.MessageView(message=done if is_loaded else nothing).answer()
+    return legacy_views.MessageView(message=done if is_loaded else nothing).answer()
 
 
 def _understood(sent: parsing.Submission) -> _Asked:
@@ -207,7 +214,7 @@ def _finished(job: Job) -> Response:
         response = Response(audio, content_type=wav)
         response.headers.set("Content-Disposition", "attachment", filename="transformed_audio.wav")
     else:
-        response = views.TransformView.of(job, audio).answer()
+        response = legacy_views.TransformView.of(job, audio).answer()
     response.headers[SEED_HEADER] = seed
     return response
 
@@ -219,7 +226,7 @@ def _wants_sound(media_type: str) -> bool:
 
 def _waiting(job: Job) -> Response:
     position = current().jobs.position(job)
-    answer = views.WaitingView.of(job, position=position).answer(202)
+    answer = legacy_views.WaitingView.of(job, position=position).answer(202)
     answer.headers[SEED_HEADER] = str(job.seed)
     return answer
 
@@ -238,4 +245,4 @@ def _as_older_clients_know(failure: failures.Failure, error: Exception) -> failu
     return replace(failure, message=_PREFIXES.get(type(error), "") + failure.message)
 
 
-failures.attach(api, views.plain_refusal, retell=_as_older_clients_know)
+failures.attach(api, legacy_views.plain_refusal, retell=_as_older_clients_know)

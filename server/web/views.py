@@ -1,17 +1,17 @@
-"""What the web answers with. The only place where JSON is shaped; each view is also its own schema.
+"""What the native routes answer with; each view is also its own schema.
 
-Views are made from records by their `of`; they decide nothing.
+JSON is shaped in views alone: here, in `legacy_views` and in `plugin.views`. They are made from
+records by their `of` and decide nothing.
 """
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any, Self
 
-import pybase64
 from flask import Response
 from pydantic import BaseModel, Field
 
-from server.engines.catalog import ENGINES, EngineCard
+from server.engines.catalog import EngineCard
 from server.jobs import record
 from server.jobs.kind import Kind
 from server.jobs.ports import Artifact, Offer
@@ -51,23 +51,10 @@ class Refusal(View):
     error: RefusalFacts
 
 
-class PlainRefusal(View):
-    """A failure, as the older services say it."""
-
-    error: str
-    field: str | None = None
-    code: str
-
-
 def refusal(failure: Failure) -> Mapping[str, Any]:
     """Return how native routes say a failure."""
     facts = RefusalFacts(code=failure.code, message=failure.message, field=failure.field)
     return Refusal(error=facts).model_dump()
-
-
-def plain_refusal(failure: Failure) -> Mapping[str, Any]:
-    """Return how `/transform` says a failure."""
-    return PlainRefusal(error=failure.message, field=failure.field, code=failure.code).model_dump()
 
 
 # Artifacts
@@ -346,91 +333,3 @@ class ResourcesView(View):
             gpus=[],
             queue_length=queue_length,
         )
-
-
-# The older contract
-
-
-class TransformView(View):
-    """A finished transform."""
-
-    audio: str = Field(description="The result as base64, on one line.")
-    message: str = "Audio processed successfully"
-    job_id: str
-    session_id: str | None
-    engine: str | None
-    seed: int | None
-    licence: str | None
-    report: dict[str, Any]
-    understood: list[str] = Field(description="Words of the prompt that had an effect.")
-    ignored: list[str] = Field(description="Words of the prompt that had none.")
-
-    @classmethod
-    def of(cls, job: record.Job, audio: bytes) -> Self:
-        """Show a finished transform."""
-        report = dict(job.report or {})
-        card = ENGINES.get(job.engine or "")
-        return cls(
-            audio=base64_of(audio),
-            job_id=job.id,
-            session_id=job.session_id,
-            engine=job.engine,
-            seed=job.seed,
-            licence=card.licence if card else None,
-            report=report,
-            understood=report.get("understood", []),
-            ignored=report.get("ignored", []),
-        )
-
-
-class WaitingView(View):
-    """A transform that is not finished."""
-
-    status: str
-    job_id: str
-    session_id: str | None
-    position: int = Field(description="Place in the queue, 1 is next; 0 once it runs.")
-    progress: float = Field(description="From 0 to 100.")
-    enqueued_at: datetime
-    started_at: datetime | None
-    seed: int | None
-
-    @classmethod
-    def of(cls, job: record.Job, *, position: int | None) -> Self:
-        """Show a waiting or running transform."""
-        return cls(
-            status=job.status,
-            job_id=job.id,
-            session_id=job.session_id,
-            position=0 if position is None else position + 1,
-            progress=round(100 * job.progress, 1),
-            enqueued_at=job.created_at,
-            started_at=job.started_at,
-            seed=job.seed,
-        )
-
-
-class FailedView(View):
-    """A transform that ended without a result."""
-
-    error: str
-    status: str
-    code: str
-    job_id: str
-
-    @classmethod
-    def of(cls, job: record.Job) -> Self:
-        """Show a failed or cancelled transform."""
-        error = job.error or record.JobError("cancelled", "The job was cancelled.")
-        return cls(error=error.message, status=job.status, code=error.code, job_id=job.id)
-
-
-class MessageView(View):
-    """A sentence."""
-
-    message: str
-
-
-def base64_of(data: bytes) -> str:
-    """Return standard base64 on one line, the only form every client reads."""
-    return pybase64.b64encode(data).decode("ascii")
