@@ -13,6 +13,9 @@ from server.web import documentation, pulse, views
 from server.web.documentation import answers
 from server.web.services import current
 
+READY_WITHIN_SECONDS = 1.0
+"""What has not answered by then is not ready; nobody takes a slow answer here for a dead server."""
+
 api = APIBlueprint("health", __name__, abp_tags=[documentation.tag("health", "How the server is.")])
 
 
@@ -49,14 +52,14 @@ def live() -> Response:
 @api.get("/health/ready", responses=answers({200: views.ReadyView, 503: views.ReadyView}))
 def ready() -> Response:
     """Tell whether a job submitted now would run: 503 with reasons if not."""
-    reasons = _missing(pulse.current().read())
+    reasons = _missing(pulse.current().read(patience_seconds=READY_WITHIN_SECONDS))
     return views.ReadyView(ready=not reasons, reasons=reasons).answer(503 if reasons else 200)
 
 
 @api.get("/resources", responses=answers({200: views.ResourcesView}, 503))
 def resources() -> Response:
     """Tell what this machine has left."""
-    seen = pulse.current().read()
+    seen = pulse.current().read(patience_seconds=READY_WITHIN_SECONDS)
     if seen.machine is None:
         raise errors.Unavailable("The machine has not been looked at yet.")
     return views.ResourcesView.of(seen.machine, queue_length=seen.waiting).answer()

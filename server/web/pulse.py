@@ -22,7 +22,7 @@ FRESH_SECONDS = 1.0
 """An answer younger than this is not looked up again."""
 
 PATIENCE_SECONDS = 0.03
-"""How long a reader waits for a look-up to finish."""
+"""How long a reader in a hurry waits for look-ups to finish."""
 
 GIVEN_UP_SECONDS = 5.0
 """A look-up that takes longer leaves what it is about unknown."""
@@ -105,12 +105,12 @@ class Pulse:
         self._workers: Watched[Sequence[WorkerNote]] = Watched(services.live_workers, pool)
         self._machine: Watched[Machine] = Watched(lambda: _machine(folder), pool)
 
-    def read(self) -> Reading:
-        """Look at everything at once, for `PATIENCE_SECONDS` at most."""
+    def read(self, *, patience_seconds: float = PATIENCE_SECONDS) -> Reading:
+        """Look at everything at once, for so long at most."""
         watched: tuple[Watched[Any], ...]
         watched = (self._wire, self._waiting, self._workers, self._machine)
         looking: list[Future[Any]] = [each.refresh() for each in watched]
-        wait(looking, timeout=PATIENCE_SECONDS)
+        wait(looking, timeout=patience_seconds)
         return Reading(
             wire=self._wire.value,
             waiting=self._waiting.value,
