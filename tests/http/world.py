@@ -15,7 +15,7 @@ from werkzeug.test import TestResponse
 from server import errors
 from server.config import Settings
 from server.jobs.events import Event
-from server.jobs.ports import ArtifactStore, JobStore, SessionStore, WorkerStore
+from server.jobs.ports import ArtifactStore, Events, JobStore, SessionStore, WorkerStore
 from server.jobs.record import Job
 from server.jobs.runner import Limits, Runner
 from server.jobs.service import JobService
@@ -140,13 +140,21 @@ class Stores:
 
 
 @contextmanager
-def world(folder: Path, stores: Stores, **settings: Any) -> Iterator[World]:
+def world(
+    folder: Path,
+    stores: Stores,
+    *,
+    events: Events | None = None,
+    message_queue: str | None = None,
+    **settings: Any,
+) -> Iterator[World]:
     """Start a server in a folder; `settings` win over the defaults."""
+    events = events or Silent()
     made = Settings(data_dir=folder, **settings)
     engine, wire = ScriptedEngine(), ThreadQueue()
     stores.workers.announce(worker_note())
-    services = _services(made, stores, wire)
-    with wire.running(_runner(stores, engine).run):
+    services = _services(made, stores, wire, events, message_queue)
+    with wire.running(_runner(stores, engine, events).run):
         yield World(
             client=create_app(services).test_client(),
             services=services,
@@ -159,13 +167,19 @@ def world(folder: Path, stores: Stores, **settings: Any) -> Iterator[World]:
         engine.release()
 
 
-def _services(settings: Settings, stores: Stores, wire: ThreadQueue) -> Services:
+def _services(
+    settings: Settings,
+    stores: Stores,
+    wire: ThreadQueue,
+    events: Events,
+    message_queue: str | None,
+) -> Services:
     return Services(
         settings=settings,
         jobs=JobService(
             jobs=stores.jobs,
             queue=wire,
-            events=Silent(),
+            events=events,
             max_waiting=settings.max_waiting_jobs,
             keep=KEEP,
         ),
@@ -173,18 +187,18 @@ def _services(settings: Settings, stores: Stores, wire: ThreadQueue) -> Services
         sessions=stores.sessions,
         workers=stores.workers,
         queue=wire,
-        message_queue=None,
+        message_queue=message_queue,
     )
 
 
-def _runner(stores: Stores, engine: ScriptedEngine) -> Runner:
+def _runner(stores: Stores, engine: ScriptedEngine, events: Events) -> Runner:
     return Runner(
         worker=WORKER,
         kinds=KINDS,
         jobs=stores.jobs,
         artifacts=stores.artifacts,
         sessions=stores.sessions,
-        events=Silent(),
+        events=events,
         engines=ScriptedEngines(engine),
         limits=Limits(timeout_seconds=60, lease=timedelta(seconds=30), keep=KEEP, max_attempts=3),
     )

@@ -1,0 +1,1 @@
+"""Promises to clients that were there before: plugins, front servers, phones."""

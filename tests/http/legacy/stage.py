@@ -1,0 +1,148 @@
+"""A world whose jobs are told to Socket.IO connections, and what connections hear of it."""
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from flask_socketio import SocketIO
+
+from server.jobs.events import Event, EventName
+from server.web import emissions
+from tests.http import sounds
+from tests.http.world import Stores, World
+
+PATIENCE_SECONDS = 20.0
+ENDINGS = frozenset({EventName.FINISHED, EventName.FAILED, EventName.CANCELLED})
+
+
+class Loudspeaker:
+    """Events told at once to the connections of one app in this process."""
+
+    def __init__(self, stores: Stores) -> None:
+        self._translators = emissions.translators(stores.artifacts, stores.jobs)
+        self._socketio: Any = None
+        self._changed = threading.Condition()
+        self._ended: list[str | None] = []
+
+    def plug_into(self, socketio: SocketIO) -> None:
+        """Say who is listening."""
+        self._socketio = socketio
+
+    def publish(self, event: Event) -> None:
+        """Tell it."""
+        for translate in self._translators:
+            for each in translate(event):
+                self._socketio.emit(each.name, dict(each.payload), to=each.room)
+        with self._changed:
+            if event.name in ENDINGS:
+                self._ended.append(event.job.session_id)
+            self._changed.notify_all()
+
+    def await_ending(self, session_id: str, *, times: int = 1) -> None:
+        """Return when that many jobs of a session have ended and were told of."""
+        with self._changed:
+            assert self._changed.wait_for(
+                lambda: self._ended.count(session_id) >= times, PATIENCE_SECONDS
+            )
+
+
+class Caller:
+    """One Socket.IO connection."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        app = world.client.application
+        self._socketio: Any = app.extensions["socketio"]
+        self._client = self._socketio.test_client(app)
+
+    def say(self, name: str, *payload: Any) -> Any:
+        """Send an event; returns its acknowledgement."""
+        return self._client.emit(name, *payload, callback=True)
+
+    def order(self, **fields: Any) -> Any:
+        """Ask for a transform of a short sound."""
+        asked = {"audio_data": sounds.base64_wav(), "variation": "celtic", "session_id": None}
+        return self.say("transform_audio_request", {**asked, **fields})
+
+    @property
+    def heard(self) -> list[tuple[str, dict[str, Any]]]:
+        """Everything heard so far, in order."""
+        return [(each["name"], each["args"][0]) for each in list(self._client.queue)]
+
+    @property
+    def names(self) -> list[str]:
+        """The names of everything heard so far, in order."""
+        return [name for name, _ in self.heard]
+
+    def all_of(self, name: str) -> list[dict[str, Any]]:
+        """Return the payloads of all events of a name."""
+        return [payload for each, payload in self.heard if each == name]
+
+    def last(self, name: str) -> dict[str, Any]:
+        """Return the payload of the newest event of a name."""
+        return self.all_of(name)[-1]
+
+    def hang_up(self) -> None:
+        """Say goodbye."""
+        self._client.disconnect()
+
+    def go_silent(self) -> None:
+        """Vanish without a goodbye; the server finds out by and by."""
+        self._socketio.server._handle_eio_disconnect(self._client.eio_sid, "ping timeout")
+
+    def go_deaf(self) -> None:
+        """Vanish in a way that the server has not noticed: what is sent is lost."""
+        self._client.clients.pop(self._client.eio_sid)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """A world, and its news."""
+
+    world: World
+    news: Loudspeaker
+
+    def caller(self) -> Caller:
+        """Connect."""
+        return Caller(self.world)
+
+    def ordered(self, **fields: Any) -> tuple[Caller, str]:
+        """Connect and have a transform done; returns the connection and its session."""
+        caller = self.caller()
+        caller.order(**fields)
+        session_id: str = caller.last("transform_audio_received")["session_id"]
+        self.news.await_ending(session_id)
+        return caller, session_id
+
+    def post(self, route: str, body: Mapping[str, Any], *, status: int = 200) -> dict[str, Any]:
+        """Post JSON to a route of the plugin."""
+        return self.world.json(self.world.client.post(route, json=body), status=status)
+
+    def poll(self, session_id: str, *, status: int = 200) -> dict[str, Any]:
+        """Poll as the plugin does."""
+        response = self.world.client.get(f"/api/juce/poll_status/{session_id}")
+        return self.world.json(response, status=status)
+
+    def submit(self, **fields: Any) -> str:
+        """Submit as the plugin does; returns the session."""
+        body = {**plugin_request(), **fields}
+        session_id: str = self.post("/api/juce/transform_audio", body)["session_id"]
+        return session_id
+
+    def submitted_and_done(self, **fields: Any) -> str:
+        """Submit as the plugin does and wait for the ending; returns the session."""
+        session_id = self.submit(**fields)
+        self.news.await_ending(session_id)
+        return session_id
+
+
+def plugin_request() -> dict[str, Any]:
+    """Return what the JUCE plugin sends: numbers of float32 noise, a seed of -1, no session."""
+    return {
+        "audio_data": sounds.base64_wav(),
+        "variation": "accordion_folk",
+        "flowstep": 0.129999995231628,
+        "solver": "euler",
+        "seed": -1,
+    }
