@@ -69,7 +69,7 @@ class Content:
 @api.post(
     "/artifacts",
     request_body=documentation.upload_request(),
-    responses=answers({201: views.ArtifactView}, 400, 413, 415, 422, 507),
+    responses=answers({201: views.ArtifactView}, 400, 413, 415, 422, 503, 507),
 )
 def upload(query: UploadQuery) -> Response:
     """Upload a sound: a form with the file in `audio`, or the file as the body."""
@@ -90,6 +90,7 @@ def upload(query: UploadQuery) -> Response:
         410,
         416,
         422,
+        503,
     ),
 )
 def fetch(path: ArtifactPath, query: Delivery) -> Response:
@@ -100,7 +101,7 @@ def fetch(path: ArtifactPath, query: Delivery) -> Response:
     return _with_facts(_delivered(content), content, download=query.download)
 
 
-@api.delete("/artifacts/<id>", responses=answers({204: None}, 404, 410, 422))
+@api.delete("/artifacts/<id>", responses=answers({204: None}, 404, 410, 422, 503))
 def delete(path: ArtifactPath) -> Response:
     """Delete a sound."""
     artifact = current().artifacts.get(path.id)

@@ -26,7 +26,7 @@ def show_variations() -> Response:
     return views.VariationsView(variations=shown).answer()
 
 
-@api.get("/engines", responses=answers({200: views.EnginesView}))
+@api.get("/engines", responses=answers({200: views.EnginesView}, 503))
 def show_engines() -> Response:
     """List the engines and whether a live worker has them."""
     workers = current().live_workers()

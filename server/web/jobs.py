@@ -49,14 +49,14 @@ def submit() -> Response:
     return receipt.answer(202, Location=f"/jobs/{job.id}")
 
 
-@api.get("/jobs/<id>", responses=answers({200: views.JobView}, 404, 422))
+@api.get("/jobs/<id>", responses=answers({200: views.JobView}, 404, 422, 503))
 def look(path: JobPath, query: Waiting) -> Response:
     """Show a job; with `?wait=` as soon as it has ended."""
     return _shown(current().jobs.wait(path.id, seconds=query.wait))
 
 
 @api.delete(
-    "/jobs/<id>", responses=answers({200: views.JobView, 202: views.JobView}, 404, 409, 422)
+    "/jobs/<id>", responses=answers({200: views.JobView, 202: views.JobView}, 404, 409, 422, 503)
 )
 def cancel(path: JobPath) -> Response:
     """Cancel a job: 200 when it is cancelled, 202 when it will stop at its next step."""

@@ -85,6 +85,7 @@ class _Asked:
         400,
         409,
         413,
+        415,
         503,
         507,
         refusal=legacy_views.PlainRefusal,
@@ -112,6 +113,7 @@ def transform() -> Response:
         },
         404,
         410,
+        503,
         refusal=legacy_views.PlainRefusal,
     ),
 )
