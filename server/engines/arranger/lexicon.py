@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -103,14 +104,17 @@ class Lexicon:
 
 @lru_cache(maxsize=1)
 def load() -> Lexicon:
-    """Return the lexicon; every preset's name is a genre of its own.
+    """Return the arranger's own lexicon."""
+    path = Path(__file__).with_name("lexicon.toml")
+    return of_table(tomllib.loads(path.read_text(encoding="utf-8")))
+
+
+def of_table(table: Mapping[str, Any]) -> Lexicon:
+    """Return the lexicon of a table; every preset's name is a genre of its own.
 
     Raises:
         ValueError: the table is wrong: an unknown key, or a genre whose base does not exist.
     """
-    table = tomllib.loads(
-        Path(__file__).with_name("lexicon.toml").read_text(encoding="utf-8"),
-    )
     presets = {name: preset.arrangement for name, preset in variations.load().items()}
     own = {name: Arrangement.model_validate(base) for name, base in table["bases"].items()}
     genres = [Genre.model_validate(entry) for entry in table["genres"]]

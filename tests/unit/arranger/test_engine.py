@@ -105,6 +105,33 @@ def test_noise_is_not_turned_into_music() -> None:
     assert any("No pitched material was heard" in notice for notice in result.notices)
 
 
+def test_what_leaves_nothing_to_play_comes_back_as_it_was() -> None:
+    noise = stereo(np.random.default_rng(0).normal(0.0, 0.1, 2 * 44100))
+    result = transformed(noise, variation=variations.load()["synth_ambient"])
+
+    assert (engine.NOTHING_TO_PLAY,) == result.notices
+    assert np.array_equal(noise.samples, result.clip.samples)
+
+
+def drummed(seconds: float) -> Clip:
+    """Return the guitar with a loud snare on every beat of half a second."""
+    samples = guitar(seconds).samples[0].copy()
+    hiss = np.random.default_rng(0).normal(0.0, 0.6, 4410) * np.exp(-np.arange(4410) / 900)
+    for start in range(0, len(samples) - 4410, 22050):
+        samples[start : start + 4410] += hiss
+    return stereo(samples)
+
+
+def test_half_way_the_sources_drums_are_still_there() -> None:
+    """What is above 5 kHz is the snare: more of it is left at half strength than at full."""
+    half, full = (
+        transformed(drummed(4.0), strength=strength).clip.mono() for strength in (0.5, 1.0)
+    )
+    bright = [float(np.square(np.diff(samples, n=3)).mean()) for samples in (half, full)]
+
+    assert bright[0] > 2 * bright[1]
+
+
 def test_the_same_seed_gives_the_same_samples_and_another_seed_others() -> None:
     lofi = variations.load()["lofi_chill"]
     first, again, other = (

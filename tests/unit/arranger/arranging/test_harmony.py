@@ -1,5 +1,6 @@
 """Progressions and voicings."""
 
+from dataclasses import replace
 from itertools import pairwise, product
 
 import numpy as np
@@ -62,6 +63,16 @@ def test_beats_before_the_first_chord_take_that_one() -> None:
 
 def test_without_any_chord_the_key_is_taken() -> None:
     assert ["Am"] == names("N", "N", "N")
+
+
+def test_without_even_a_key_the_lowest_note_carries_a_fifth() -> None:
+    clip = replace(heard([note(0, 2, 52), note(0, 2, 60)], beats("N", "N")), key=None)
+
+    assert ["E5"] == [each.name for each in harmony.progression(clip)]
+
+
+def test_no_chords_have_no_voicings() -> None:
+    assert harmony.voicings([], 3, 48, 72, seed=0) == ()
 
 
 def test_nothing_pitched_has_no_progression() -> None:

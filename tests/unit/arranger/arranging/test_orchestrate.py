@@ -275,6 +275,18 @@ def test_invention_grows_between_its_thresholds() -> None:
     assert sorted(set(levels)) == levels
 
 
+@pytest.mark.parametrize(
+    "fields", [{"rhythm": "....x..........."}, {"follow": "chord_root"}, {"role": "arpeggio"}]
+)
+def test_without_any_chord_nothing_is_made_up(fields: dict[str, object]) -> None:
+    player = voice(**{"role": "bass", "low": 28, "high": 60, **fields})  # type: ignore[arg-type]
+    kit = Drums(kit="808", source="pattern", pattern={"kick": "x...x..........."})
+    source = heard([note(0, 0.3, 40), note(0.8, 0.3, 40)], seconds=2.0)
+    ensemble = Arrangement(voices=[player], drums=kit)
+
+    assert orchestrate.arrange(source, ensemble, strength=1.0, seed=0).parts == ()
+
+
 def test_kick_times_are_of_kicks() -> None:
     hits = [DrumHit(0.0, "kick", 1.0), DrumHit(0.5, "snare", 1.0)]
 
