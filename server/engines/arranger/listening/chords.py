@@ -136,6 +136,9 @@ def beat_edges(beats: NDArray[np.float64], seconds: float) -> NDArray[np.float64
 
 # Evidence a beat
 
+_STRUCK_EARLY_SECONDS = 0.06
+"""A note this little before a beat was meant for it."""
+
 
 def _tones(evidence: Evidence, edges: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return how strong each pitch class is in each beat, `[B, 12]`."""
@@ -171,17 +174,23 @@ def _beat_means(view: NDArray[np.float32], edges: NDArray[np.float64]) -> NDArra
 
 
 def _lowest(notes: Sequence[Note], edges: NDArray[np.float64]) -> list[int | None]:
-    """Return the pitch class of the lowest note of each beat, None where nothing is low."""
+    """Return the pitch class of the lowest note of each beat, None where nothing is low.
+
+    A note counts that is struck in the beat or rings through half of it: a bass that a hand lifts
+    late must not hold the old chord over the new one.
+    """
     low = [note for note in notes if note.pitch < _BASS_PITCH]
     found: list[int | None] = []
     for start, end in itertools.pairwise(edges):
-        heard = [
-            note.pitch
-            for note in low
-            if note.start_seconds < end - 0.03 and note.end_seconds > start + 0.05
-        ]
+        heard = [note.pitch for note in low if _counts(note, start, end)]
         found.append(min(heard) % 12 if heard else None)
     return found
+
+
+def _counts(note: Note, start: float, end: float) -> bool:
+    is_struck = start - _STRUCK_EARLY_SECONDS <= note.start_seconds < end - 0.03
+    rings = min(note.end_seconds, end) - max(note.start_seconds, start)
+    return is_struck or rings >= 0.5 * (end - start)
 
 
 # States

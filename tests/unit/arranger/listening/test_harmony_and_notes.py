@@ -54,6 +54,17 @@ def test_a_chord_over_its_third_keeps_its_root_and_names_its_bass() -> None:
     assert {(0, 4)} == {(chord.root, chord.bass) for chord in found}
 
 
+@pytest.mark.parametrize(("lifted", "bass"), [(2.2, 0), (2.4, 5)])
+def test_a_bass_lifted_late_does_not_hold_its_chord_over_the_next(lifted: float, bass: int) -> None:
+    late = Note(0.0, lifted, 41, 0.9)
+    played = [*_held(5, "", 0.0, 2.0)[1:], *_held(0, "", 2.0, 6.0), late]
+
+    found = chords.find_chords(_evidence(played), _BEATS, _SECONDS, None)
+
+    assert bass == chords._lowest(played, chords.beat_edges(_BEATS, _SECONDS))[4]
+    assert ["F", "C"] == [found[3].name, found[5].name]
+
+
 def test_next_to_no_sound_has_no_chord() -> None:
     found = chords.find_chords(_evidence([Note(1.0, 0.1, 60, 0.5)]), _BEATS, _SECONDS, None)
 
