@@ -22,6 +22,7 @@ from rq.job import Job
 from rq.serializers import JSONSerializer
 from rq.worker import SimpleWorker
 
+from server.adapters import logs
 from server.adapters.rq_queue import RUN_JOB, UNLOADS_KEY
 
 log = logging.getLogger(__name__)
@@ -136,10 +137,12 @@ class ResidentWorker(SimpleWorker):
             self.connection.delete(job.key)
             return
         self._shift.job_id = str(job.args[0])
+        named = logs.current_job.set(self._shift.job_id)
         try:
             super().execute_job(job, queue)
         finally:
             self._shift.job_id = None
+            logs.current_job.reset(named)
 
     def _register(self) -> None:
         self.connection.delete(self.key)  # what an outage may have left of the same worker

@@ -139,6 +139,7 @@ class Job:
             Status.QUEUED,
             progress=0.0,
             stage="queued",
+            outputs=(),
             worker=None,
             lease_expires_at=None,
         )

@@ -122,6 +122,9 @@ class JobService:
         try:
             self._queue.enqueue(job)
         except errors.WireDown:
+            try:
+                self._cancel_queued(job)
+            except errors.Conflict:  # it runs: the broker took it before its answer was lost
+                return
             # the caller is told to try again, so this one must never run
-            self._cancel_queued(job)
             raise
