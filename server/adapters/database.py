@@ -35,8 +35,7 @@ class Database:
 
     def __init__(self, url: str) -> None:
         """Take an SQLAlchemy URL; `postgres://` and `postgresql://` mean psycopg 3."""
-        self.url = _driver_url(url)
-        self.engine = _engine(self.url)
+        self.engine = _engine(driver_url(url))
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
@@ -71,7 +70,8 @@ class Database:
         self.engine.dispose()
 
 
-def _driver_url(url: str) -> URL:
+def driver_url(url: str) -> URL:
+    """Return the URL with the driver that this program uses."""
     scheme, separator, rest = url.partition("://")
     if separator and scheme in {"postgres", "postgresql"}:
         return make_url(f"{_POSTGRESQL}://{rest}")
