@@ -136,7 +136,8 @@ def _models(_settings: Settings) -> Iterator[Finding]:
     )
 
 
-def _port(settings: Settings) -> Iterator[Finding]:
+def port(settings: Settings) -> Iterator[Finding]:
+    """Try to listen."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -148,9 +149,10 @@ def _port(settings: Settings) -> Iterator[Finding]:
     yield Finding("port", works=True, says=f"{settings.port} is free on {settings.host}")
 
 
-def _data(settings: Settings) -> Iterator[Finding]:
-    folder = next(each for each in _up(settings.data_dir.resolve()) if each.is_dir())
-    writable = os.access(folder, os.W_OK | os.X_OK)
+def data(settings: Settings) -> Iterator[Finding]:
+    """Look at the data directory, or at where it would be made, and at the room there."""
+    folder = next(each for each in _up(settings.data_dir.resolve()) if each.exists())
+    writable = folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)
     says = str(settings.data_dir) if writable else f"{settings.data_dir} cannot be written"
     yield Finding("data", writable, says, is_needed=True)
     free = shutil.disk_usage(folder).free // 10**6
@@ -165,4 +167,4 @@ def _up(folder: Path) -> tuple[Path, ...]:
 
 Look = Callable[[Settings], Iterator[Finding]]
 
-_LOOKS: tuple[Look, ...] = (_python, _codecs, _broker, _assets, _models, _port, _data)
+_LOOKS: tuple[Look, ...] = (_python, _codecs, _broker, _assets, _models, port, data)

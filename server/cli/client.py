@@ -44,6 +44,14 @@ class Client:
         with audio.open("rb") as file:
             return self._json("POST", "/jobs", data=parameters, files={"audio": (audio.name, file)})
 
+    def get(self, path: str) -> Facts:
+        """Return what a route answers.
+
+        Raises:
+            ServerSaidNo: it was refused.
+        """
+        return self._json("GET", path)
+
     def job(self, job_id: str, *, wait_seconds: float = 0) -> Facts:
         """Return a job as it is, or as soon as it ended.
 

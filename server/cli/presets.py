@@ -26,7 +26,7 @@ def run(args: argparse.Namespace) -> int:
     rows = [
         (name if number == 0 else "", line)
         for name, preset in presets.items()
-        for number, line in enumerate(textwrap.wrap(preset.prompt, _WIDTH))
+        for number, line in enumerate(textwrap.wrap(preset.prompt, _WIDTH, break_on_hyphens=False))
     ]
     console.say(console.table(rows))
     return 0

@@ -36,6 +36,11 @@ def describe(facts: Mapping[str, Any]) -> str:
     return console.table(rows)
 
 
+def title_of(gate: str) -> str:
+    """Return what a musician calls a gate."""
+    return _KEPT[gate][0] if gate in _KEPT else gate
+
+
 def _heard(heard: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if heard.get("bpm"):
         yield (
@@ -55,10 +60,10 @@ def _heard(heard: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 def _kept(kept: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for name, gate in (kept.get("gates") or {}).items():
-        title, form = _KEPT.get(name, (name, "{}"))
+        _, form = _KEPT.get(name, (name, "{}"))
         value = gate["value"]
         amount = _NOTHING if value is None else form.format(value)
-        yield title, f"{amount:<22}{gate['verdict']}"
+        yield title_of(name), f"{amount:<22}{gate['verdict']}"
     source, result = kept.get("source") or {}, kept.get("result") or {}
     for title, name, unit in (
         ("loudness", "loudness_lufs", "LUFS"),
@@ -83,7 +88,7 @@ def _made(facts: Mapping[str, Any], report: Mapping[str, Any]) -> Iterator[tuple
 
 
 def _wrapped(title: str, text: str) -> Iterator[tuple[str, str]]:
-    for number, line in enumerate(textwrap.wrap(text, _WIDTH)):
+    for number, line in enumerate(textwrap.wrap(text, _WIDTH, break_on_hyphens=False)):
         yield (title if number == 0 else "", line)
 
 

@@ -1,7 +1,7 @@
 """The tables of the README, written from the code. `python -m tests.docs.tables` renews them."""
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +62,7 @@ TABLES = {
 
 
 def renewed(text: str) -> str:
-    """Return a document with everything between `<!-- name -->` and `<!-- /name -->` written anew."""
+    """Return a document with what stands between `<!-- name -->` and its end written anew."""
     for name, write in TABLES.items():
         begin, end = f"<!-- {name} -->\n", f"<!-- /{name} -->"
         if begin in text and end in text:
@@ -100,7 +100,7 @@ def _tree(kind: type[errors.MelodyflowError]) -> Iterator[type[errors.Melodyflow
             yield from _tree(child)
 
 
-def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
     ruled = [head, tuple("---" for _ in head), *rows]
     return "\n".join("| " + " | ".join(row) + " |" for row in ruled)
 

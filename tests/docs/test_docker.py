@@ -1,0 +1,128 @@
+"""The Dockerfile and the compose file: parsed, and their commands really run."""
+
+import json
+import os
+import shlex
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from server.__main__ import _parser
+from server.cli.client import Client, await_ready
+from server.config import Settings
+
+ROOT = Path(__file__).parents[2]
+COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text("utf-8"))
+OURS = {name: each for name, each in COMPOSE["services"].items() if "build" in each}
+
+
+def instructions() -> Iterator[tuple[str, str]]:
+    """Yield each instruction of the Dockerfile with its argument, continued lines joined."""
+    text = (ROOT / "Dockerfile.melodyflow").read_text("utf-8").replace("\\\n", " ")
+    for line in text.splitlines():
+        if line.strip() and not line.startswith("#"):
+            word, _, argument = line.partition(" ")
+            yield word, argument.strip()
+
+
+def arguments(name: str) -> list[str]:
+    """Return the arguments of every instruction of a name."""
+    return [argument for word, argument in instructions() if word == name]
+
+
+def test_the_image_begins_with_a_base_and_ends_with_our_command() -> None:
+    """And it does not run as root, and says how it is."""
+    names = [word for word, _ in instructions()]
+
+    assert ("FROM", "CMD") == (names[0], names[-1])
+    assert ["8002"] == arguments("EXPOSE")
+    assert ["melodyflow"] == arguments("USER")
+    assert "/health/live" in arguments("HEALTHCHECK")[0]
+
+
+def test_everything_the_image_copies_exists_and_is_let_through() -> None:
+    """`.dockerignore` begins by leaving everything out."""
+    let_through = (ROOT / ".dockerignore").read_text("utf-8").split()
+    copied = [each.lstrip("./") for line in arguments("COPY") for each in line.split()[:-1]]
+
+    assert {"pyproject.toml", "constraints.txt", "server", "variations"} <= set(copied)
+    assert [] == [each for each in copied if not (ROOT / each).exists()]
+    assert [] == [each for each in copied if f"!{each}" not in let_through]
+
+
+def test_the_image_and_the_makefile_install_the_same_network() -> None:
+    """One version of what hears notes."""
+    wanted = "basic-pitch==0.4.0"
+
+    assert any(wanted in line and "--no-deps" in line for line in arguments("RUN"))
+    assert wanted in (ROOT / "Makefile").read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    "command", [json.loads(arguments("CMD")[0]), *(each["command"] for each in OURS.values())]
+)
+def test_every_command_is_one_of_ours(command: list[str]) -> None:
+    """The parser of `python -m server` takes it."""
+    assert ["python", "-m", "server"] == command[:3]
+    assert callable(_parser(command[3:]).parse_args(command[3:]).run)
+
+
+def test_every_variable_of_the_containers_is_a_setting() -> None:
+    """A misspelt one would be ignored silently."""
+    known = {"REDIS_URL", "DATABASE_URL"}
+    known |= {f"MELODYFLOW_{name.upper()}" for name in Settings.model_fields}
+    given = {name for each in OURS.values() for name in each["environment"]}
+    given |= {pair.partition("=")[0] for line in arguments("ENV") for pair in shlex.split(line)}
+
+    assert {"MELODYFLOW_DATA_DIR", "REDIS_URL"} <= given
+    assert set() == {name for name in given if not name.startswith(("PIP_", "PYTHON"))} - known
+
+
+def test_the_broker_is_reached_by_nobody_else_and_forgets_nothing() -> None:
+    """Whoever reaches it can order work."""
+    valkey = COMPOSE["services"]["valkey"]
+
+    assert "ports" not in valkey
+    assert ["--appendonly", "yes"] == valkey["command"][1:3]
+    assert "pubsub" in valkey["command"][-1]
+
+
+def test_web_and_worker_share_what_they_must() -> None:
+    """The record, the sound, the folder of named files; both come back when they end."""
+    web, worker = OURS["melodyflow"], OURS["worker"]
+
+    assert web["volumes"] == worker["volumes"]
+    assert web["environment"] == worker["environment"]
+    assert {"unless-stopped"} == {web["restart"], worker["restart"]}
+    assert {each.partition(":")[0] for each in web["volumes"]} <= set(COMPOSE["volumes"])
+
+
+def test_the_services_commands_make_a_service(valkey_url: str, tmp_path: Path) -> None:
+    """Web and worker, started as compose starts them, find each other at a real Valkey."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = str(probe.getsockname()[1])
+    database = f"sqlite:///{tmp_path}/melodyflow.sqlite3"
+    own = {
+        "REDIS_URL": valkey_url,
+        "DATABASE_URL": database,
+        "MELODYFLOW_DATA_DIR": str(tmp_path),
+    }
+    changed = {"8002": port, "0.0.0.0": "127.0.0.1"}  # noqa: S104 - replaced
+    with ExitStack() as running:
+        for name in ("melodyflow", "worker"):
+            words = [changed.get(word, word) for word in OURS[name]["command"]]
+            process = subprocess.Popen([sys.executable, *words[1:]], env={**os.environ, **own})
+            running.enter_context(process)
+            running.callback(process.terminate)
+        client = Client(f"http://127.0.0.1:{port}")
+
+        assert await_ready(client, seconds=60, is_alive=lambda: process.poll() is None)
+        assert 1 == client.get("/health")["workers"]

@@ -1,0 +1,103 @@
+"""`presets`, `engines`, `assets`, `check`: what there is, and what is missing."""
+
+import socket
+from pathlib import Path
+
+import pytest
+
+import variations
+from server.__main__ import main
+from server.cli import check
+from server.config import Settings
+from server.engines.arranger import assets
+
+
+@pytest.fixture(name="data", autouse=True)
+def _data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty data directory, and no broker named by the environment."""
+    monkeypatch.setenv("MELODYFLOW_DATA_DIR", str(tmp_path))
+    for name in ("REDIS_URL", "MELODYFLOW_REDIS_URL"):
+        monkeypatch.delenv(name, raising=False)
+    return tmp_path
+
+
+def test_presets_are_listed_in_the_order_of_their_numbers(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Plugins count them."""
+    assert 0 == main(["presets", "--names"])
+    assert list(variations.load()) == capsys.readouterr().out.split()
+
+
+def test_presets_are_listed_with_their_words(capsys: pytest.CaptureFixture[str]) -> None:
+    """Every prompt is there, whole."""
+    assert 0 == main(["presets"])
+    shown = " ".join(capsys.readouterr().out.split())
+    assert all(" ".join(each.prompt.split()) in shown for each in variations.load().values())
+
+
+def test_engines_are_listed_with_their_licences(capsys: pytest.CaptureFixture[str]) -> None:
+    """And whether they work here."""
+    assert 0 == main(["engines"])
+    shown = capsys.readouterr().out
+    assert "arranger: available" in shown
+    assert "MIT" in shown
+
+
+def test_assets_never_fail_and_say_what_is_missing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """A bank that is named and not there is not fetched behind the musician's back."""
+    monkeypatch.setenv("MELODYFLOW_SOUND_BANK", str(tmp_path / "none.sf2"))
+
+    assert 0 == main(["assets"])
+    assert "missing. The configured sound bank" in capsys.readouterr().out
+
+
+def test_assets_fetch_nothing_where_there_is_no_package_tool(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """The sentence says what to do instead."""
+    if assets.find_sound_bank(tmp_path, None).is_available:
+        pytest.skip("this system has a sound bank")
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+    assert 0 == main(["assets"])
+    assert "no apt-get" in capsys.readouterr().out
+
+
+def test_check_ends_well_where_the_main_job_works(capsys: pytest.CaptureFixture[str]) -> None:
+    """Codecs are tried, not looked up."""
+    assert 0 == main(["check"])
+    shown = capsys.readouterr().out
+    assert "written and read back: wav, flac, mp3, ogg" in shown
+    assert "The main job works here." in shown
+
+
+def test_check_fails_where_the_broker_does_not_answer(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It asks, and names what is missing."""
+    monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:1/0")
+
+    assert 2 == main(["check"])
+    assert "The main job does not work: broker." in capsys.readouterr().err
+
+
+def test_a_taken_port_is_no_failure_but_is_said() -> None:
+    """`serve` takes a free one instead."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        (finding,) = check.port(Settings(port=taken.getsockname()[1]))
+
+    assert not finding.works
+    assert not finding.is_needed
+    assert "MELODYFLOW_PORT" in finding.says
+
+
+def test_a_data_directory_that_cannot_be_made_fails_the_check(tmp_path: Path) -> None:
+    """Its nearest parent is a file."""
+    (tmp_path / "file").write_text("", encoding="utf-8")
+
+    assert not next(iter(check.data(Settings(data_dir=tmp_path / "file" / "data")))).works
