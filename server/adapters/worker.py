@@ -20,6 +20,7 @@ from rq import Queue
 from rq.exceptions import DequeueTimeout, DeserializationError
 from rq.job import Job
 from rq.serializers import JSONSerializer
+from rq.timeouts import BaseDeathPenalty
 from rq.worker import SimpleWorker
 
 from server.adapters import logs
@@ -70,8 +71,20 @@ class Shift:
         self._is_over = True
 
 
+class NoDeathPenalty(BaseDeathPenalty):
+    """No timeout of RQ's: the one it has would take SIGALRM away from `request_stop`."""
+
+    def setup_death_penalty(self) -> None:
+        """Set up nothing."""
+
+    def cancel_death_penalty(self) -> None:
+        """Cancel nothing."""
+
+
 class ResidentWorker(SimpleWorker):
     """An RQ worker that does not fork, outlives the broker and stops when told to."""
+
+    death_penalty_class = NoDeathPenalty
 
     def __init__(
         self,
