@@ -1,1 +1,1 @@
-"""Measurements and training: one file a question. Nothing here is part of the server."""
+"""Measurements: one module a question, each with a `TITLE`, a `HEAD` and `rows()`."""

@@ -87,7 +87,7 @@ def examples(
         played = [n for n in compose(random, seconds) if sampler.soundfont.has(n.bank, n.program)]
         samples = render(played, sampler, seconds, random)
         harmonic, _ = spectrum.hpss(samples, ANALYSIS_RATE, margin=HARMONIC_MARGIN)
-        candidates, evidence = weigh(samples, harmonic, transcriber, lambda: None)
+        candidates, evidence = weigh(samples, harmonic, transcriber)
         rows.append(features(candidates, evidence))
         labels.append(labelled(candidates, [n for n in played if n.bank != DRUM_BANK]))
     return Examples(np.concatenate(rows), np.concatenate(labels))
