@@ -15,6 +15,10 @@ OnStep = Callable[[int, int], None]
 """Called as `on_step(done, total)` between steps."""
 
 
+def tell_nobody(done: int, total: int) -> None:
+    """Be the `on_step` where nobody follows."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Brief:
     """What the musician asked for.

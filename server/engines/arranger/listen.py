@@ -4,7 +4,6 @@ Puts the steps of `listening` in order; knows nothing of presets, prompts or sou
 """
 
 import itertools
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,12 +23,14 @@ from server.engines.arranger.score import (
     Key,
     Note,
 )
-from server.engines.protocols import OnStep
+from server.engines.protocols import OnStep, tell_nobody
 from server.media import resample, spectrum
 from server.media.clip import Clip, Samples
 
-STEPS = 6
-"""How often `listen` calls `on_step`."""
+STEPS = 100
+"""Total of `on_step`; the two transcriptions take most of it."""
+
+_LAYERS, _TRANSCRIBED, _JUDGED, _SEMITONES = 8, 78, 84, 92
 
 _SHORTEST_SECONDS = 0.25
 _SILENT = 1e-4
@@ -77,20 +78,20 @@ def listen(
     Any finite clip will do: where there is nothing to hear, nothing is heard.
     """
     samples, gain = _heard_at_level(clip)
-    step = _counter(on_step)
+    report = on_step or tell_nobody
     if clip.seconds < _SHORTEST_SECONDS or gain < _SILENT:
         return _nothing(clip, samples, bpm)
     harmonic, percussive = spectrum.hpss(samples, ANALYSIS_RATE, margin=HARMONIC_MARGIN)
     layers = _Layers(samples, harmonic, percussive)
     envelope = spectrum.onset_envelope(samples, ANALYSIS_RATE, hop=notes.ENVELOPE_HOP)
-    step()
-    judged = _judge(layers, transcriber, step)
+    report(_LAYERS, STEPS)
+    judged = _judge(layers, transcriber, report)
     beats = tempo.find_beats(envelope, clip.seconds, bpm=bpm)
     tuning = spectrum.estimate_tuning(harmonic, ANALYSIS_RATE)
     semitones = spectrum.cqt_levels(harmonic, ANALYSIS_RATE, hop=_SUSTAIN_HOP, tuning_cents=tuning)
-    step()
+    report(_SEMITONES, STEPS)
     melody = _melody(judged, notes.onset_peaks(envelope), semitones, beats.times, clip.seconds)
-    step()
+    report(STEPS, STEPS)
     return Heard(
         seconds=clip.seconds,
         bpm=beats.bpm,
@@ -108,19 +109,6 @@ def listen(
         percussive=percussive,
         percussive_gain=gain / _LEVEL,
     )
-
-
-def _counter(on_step: OnStep | None) -> Callable[[], None]:
-    """Return a function that reports one more step done each time."""
-    done = 0
-
-    def step() -> None:
-        nonlocal done
-        done += 1
-        if on_step is not None:
-            on_step(done, STEPS)
-
-    return step
 
 
 # The sound
@@ -186,27 +174,31 @@ def _nothing(clip: Clip, samples: Samples, bpm: float | None) -> Heard:
 # Notes and harmony
 
 
-def _judge(layers: _Layers, transcriber: Transcriber, step: Callable[[], None]) -> _Judged:
+def _judge(layers: _Layers, transcriber: Transcriber, report: OnStep) -> _Judged:
     """Transcribe the sound and its harmonic layer, and judge what may be notes."""
-    candidates, evidence = weigh(layers.mix, layers.harmonic, transcriber, step)
+
+    def transcribed(done: int, total: int) -> None:
+        report(_LAYERS + (_TRANSCRIBED - _LAYERS) * done // total, STEPS)
+
+    candidates, evidence = weigh(layers.mix, layers.harmonic, transcriber, on_step=transcribed)
     known = features(candidates, evidence)
     verdicts = verify.verdicts(verify.committed_verifier(), known, raw_onsets(known))
-    step()
+    report(_JUDGED, STEPS)
     joined = evidence.mix.joined(evidence.harmonic)
     return _Judged(candidates, verdicts, joined, evidence.mix_levels)
 
 
 def weigh(
-    mix: Samples, harmonic: Samples, transcriber: Transcriber, step: Callable[[], None]
+    mix: Samples, harmonic: Samples, transcriber: Transcriber, *, on_step: OnStep = tell_nobody
 ) -> tuple[Candidates, Evidence]:
     """Return what may be notes and what speaks for and against it; the verifier learns from this.
 
     `mix` and its layer `harmonic` are mono `[N]` at the analysis rate.
     """
-    heard = transcriber.posteriors(mix)
-    step()
-    heard_harmonic = transcriber.posteriors(harmonic)
-    step()
+    heard = transcriber.posteriors(mix, on_step=lambda done, total: on_step(done, 2 * total))
+    heard_harmonic = transcriber.posteriors(
+        harmonic, on_step=lambda done, total: on_step(total + done, 2 * total)
+    )
     joined = heard.joined(heard_harmonic)
     onsets = infer_onsets(joined)
     levels, harmonic_levels = (

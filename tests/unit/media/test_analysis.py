@@ -215,3 +215,12 @@ def test_nothing_determined_is_no_pass() -> None:
     )
 
     assert "undetermined" == blank.verdict
+
+
+def test_mono_and_the_same_on_two_channels_are_equally_loud() -> None:
+    """As they are to an ear before two speakers."""
+    mono = Clip(music.riff(seconds=4.0).clip.mono()[None], 44100)
+
+    comparison = analysis.compare(mono, mono.as_stereo())
+
+    assert pytest.approx(0.0, abs=1e-6) == comparison.loudness_change_db

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from server import errors
 from server.engines.arranger.listening.spectral import spectral_posteriors
 from server.engines.arranger.score import FRAME_HOP
+from server.engines.protocols import OnStep, tell_nobody
 from server.media.clip import Samples
 
 _WINDOW_SAMPLES = 43844
@@ -54,7 +55,7 @@ class Transcriber(Protocol):
         """Whether it is the trained network rather than the stand-in."""
         ...
 
-    def posteriors(self, samples: Samples) -> Posteriors:
+    def posteriors(self, samples: Samples, *, on_step: OnStep = tell_nobody) -> Posteriors:
         """Return posteriors of mono samples `[N]` at 22050 Hz, `T = ceil(N / 256) + 1`."""
         ...
 
@@ -82,7 +83,7 @@ class NetworkTranscriber:
             raise errors.EngineUnavailable("The transcription model cannot be read.") from error
         self._input = self._session.get_inputs()[0].name
 
-    def posteriors(self, samples: Samples) -> Posteriors:
+    def posteriors(self, samples: Samples, *, on_step: OnStep = tell_nobody) -> Posteriors:
         """Return posteriors of overlapped windows, of each of which only the middle is kept."""
         frames = frame_count(samples.shape[0])
         windows = _windows(samples, -(-frames // _HOP_FRAMES))
@@ -93,6 +94,7 @@ class NetworkTranscriber:
             outputs = self._session.run(_OUTPUTS, {self._input: batch})
             onset.append(outputs[0][:, kept].reshape(-1, 88))
             frame.append(outputs[1][:, kept].reshape(-1, 88))
+            on_step(min(start + _WINDOWS_AT_ONCE, windows.shape[0]), windows.shape[0])
         return Posteriors(np.concatenate(onset)[:frames], np.concatenate(frame)[:frames])
 
 
@@ -110,9 +112,10 @@ class SpectralTranscriber:
 
     is_network = False
 
-    def posteriors(self, samples: Samples) -> Posteriors:
+    def posteriors(self, samples: Samples, *, on_step: OnStep = tell_nobody) -> Posteriors:
         """Return posteriors of the same shape and clock as the network's, of lesser quality."""
         onset, frame = spectral_posteriors(samples, frame_count(samples.shape[0]))
+        on_step(1, 1)
         return Posteriors(onset, frame)
 
 
