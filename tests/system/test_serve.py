@@ -4,6 +4,8 @@ import signal
 import socket
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
 from typing import Any
 
 import psutil
@@ -20,17 +22,32 @@ from tests.system.processes import PATIENCE_SECONDS, Running, Yard, until
 FINAL = {"finished", "failed", "cancelled"}
 
 
-@pytest.fixture(name="server")
-def _server(yard: Yard) -> Running:
-    server = yard.serve("--port", 0)
-    url = yard.url(server)
-    until(lambda: requests.get(f"{url}/health/ready", timeout=5).status_code == 200)
-    return server
+@dataclass(frozen=True)
+class Served:
+    """A whole server that is ready for work."""
+
+    yard: Yard
+    running: Running
+    url: str
+
+
+def _served(yard: Yard, *arguments: object) -> Served:
+    running = yard.serve(*arguments)
+    url = yard.url(running)
+    until(lambda: _status(f"{url}/health/ready") == 200)
+    return Served(yard, running, url)
+
+
+@pytest.fixture(scope="module", name="served")
+def _shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """Run one server for the tests that leave it alive."""
+    with ExitStack() as ended:
+        yield _served(Yard(tmp_path_factory.mktemp("served"), ended), "--port", 0)
 
 
 @pytest.fixture(name="url")
-def _url(yard: Yard, server: Running) -> str:
-    return yard.url(server)
+def _url(served: Served) -> str:
+    return served.url
 
 
 @pytest.fixture(name="socket_client")
@@ -38,10 +55,6 @@ def _socket_client(url: str) -> Iterator[socketio.SimpleClient]:
     with socketio.SimpleClient() as client:
         client.connect(url, transports=["websocket"])
         yield client
-
-
-def _clip() -> Clip:
-    return music.riff(seconds=3.0).clip
 
 
 def _submit(url: str, clip: Clip) -> dict[str, Any]:
@@ -65,42 +78,36 @@ def _followed(client: socketio.SimpleClient, job_id: str) -> list[dict[str, Any]
     return views
 
 
-def test_a_file_goes_in_and_comes_out_and_everything_ends(
-    yard: Yard, server: Running, url: str, socket_client: socketio.SimpleClient
+def test_a_file_goes_in_and_comes_out_in_another_voice(
+    url: str, socket_client: socketio.SimpleClient
 ) -> None:
-    clip = _clip()
-    receipt = _submit(url, clip)
-    views = _followed(socket_client, receipt["id"])
+    clip = music.riff(seconds=3.0).clip
+    views = _followed(socket_client, _submit(url, clip)["id"])
     progress = [view["progress"] for view in views]
     assert "finished" == views[-1]["status"], views[-1]["error"]
     assert sorted(progress) == progress
-    assert 1.0 == progress[-1]
+    assert len(set(progress)) >= 3
 
     result = requests.get(url + views[-1]["artifacts"][0]["url"], timeout=30).content
     made = codec.decode(result)
     assert (clip.length, clip.sample_rate) == (made.length, made.sample_rate)
 
-    family = server.family()
-    assert 0 == server.end()
-    assert [] == psutil.wait_procs(family, timeout=10)[1]
-    assert not (yard.data / "server.json").exists()
 
-
-def test_a_web_process_that_dies_comes_back_at_the_same_address(server: Running, url: str) -> None:
-    before = server.child("web")
+def test_a_web_process_that_dies_comes_back_at_the_same_address(served: Served) -> None:
+    before = served.running.child("web")
     before.kill()
     until(lambda: not before.is_running())
-    until(lambda: requests.get(f"{url}/health/live", timeout=30).status_code == 200)
+    until(lambda: _status(f"{served.url}/health/live") == 200)
 
-    assert before.pid != server.child("web").pid
+    assert before.pid != served.running.child("web").pid
 
 
-def test_a_worker_that_dies_comes_back(server: Running) -> None:
-    before = server.child("worker")
+def test_a_worker_that_dies_comes_back(served: Served) -> None:
+    before = served.running.child("worker")
     before.kill()
     until(lambda: not before.is_running())
 
-    assert before.pid != until(lambda: _child(server, "worker")).pid
+    assert before.pid != until(lambda: _child(served.running, "worker")).pid
 
 
 def _child(server: Running, command: str) -> psutil.Process | None:
@@ -110,40 +117,44 @@ def _child(server: Running, command: str) -> psutil.Process | None:
         return None
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="the kernel's help exists on Linux alone")
-def test_a_server_that_is_killed_leaves_no_orphans(server: Running) -> None:
-    family = server.family()
-    server.end(signal.SIGKILL)
+def test_a_second_server_on_the_same_data_is_refused(served: Served) -> None:
+    second = served.yard.serve("--port", 0)
+    _, told = second.process.communicate(timeout=PATIENCE_SECONDS)
 
-    assert len(family) >= 4
-    assert [] == psutil.wait_procs(family, timeout=15)[1]
-
-
-def test_ctrl_c_ends_it_with_code_zero(server: Running) -> None:
-    assert 0 == server.end(signal.SIGINT)
+    assert (1, None) == (second.process.returncode, served.running.process.poll())
+    assert "Another server is using" in told
 
 
 def test_a_taken_port_is_said_and_another_one_used(yard: Yard) -> None:
     with http_server.listen("127.0.0.1", 0) as taken:
         port = taken.getsockname()[1]
-        server = yard.serve("--port", port)
-        url = yard.url(server)
-        status = requests.get(f"{url}/health/live", timeout=30).status_code
-        server.end()
-    said, told = server.process.communicate(timeout=PATIENCE_SECONDS)
+        served = _served(yard, "--port", port)
+    assert 0 == served.running.end(signal.SIGINT)
+    said, told = served.running.process.communicate(timeout=PATIENCE_SECONDS)
 
-    assert 200 == status
-    assert f"MelodyFlow is at {url}\n" == said
+    assert f"MelodyFlow is at {served.url}\n" == said
     assert f"Port {port} of 127.0.0.1 cannot be used" in told
-    assert f":{port}" not in url
+    assert f":{port}" not in served.url
 
 
-def test_a_second_server_on_the_same_data_is_refused(yard: Yard, server: Running) -> None:
-    second = yard.serve("--port", 0)
-    _, told = second.process.communicate(timeout=PATIENCE_SECONDS)
+def test_when_it_is_told_to_end_everything_ends(yard: Yard) -> None:
+    served = _served(yard, "--port", 0, "--workers", 2)
+    family = served.running.family()
+    code = served.running.end(signal.SIGTERM)
 
-    assert (1, None) == (second.process.returncode, server.process.poll())
-    assert "Another server is using" in told
+    assert 0 == code
+    assert len(family) >= 6
+    assert [] == psutil.wait_procs(family, timeout=1)[1]
+    assert not (yard.data / "server.json").exists()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel's help exists on Linux alone")
+def test_when_it_is_killed_everything_ends_as_well(yard: Yard) -> None:
+    family = (served := _served(yard, "--port", 0)).running.family()
+    served.running.end(signal.SIGKILL)
+
+    assert len(family) >= 5
+    assert [] == psutil.wait_procs(family, timeout=15)[1]
 
 
 @pytest.mark.parametrize("command", ["web", "worker"])
