@@ -6,6 +6,7 @@ Pieces wait in a temporary file each upload, not in memory.
 import tempfile
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import IO
@@ -58,6 +59,7 @@ class Uploads:
         self._clock = clock
         self._lock = threading.Lock()
         self._uploads: dict[str, _Upload] = {}
+        weakref.finalize(self, _close, self._uploads)
 
     def begin(self, session_id: str) -> None:
         """Start an upload, or start it again.
@@ -140,6 +142,11 @@ def _check(piece: Piece) -> None:
         raise errors.InvalidInput("chunk_index is not below total_chunks.", field="chunk_index")
     if not piece.text.isascii() or not 0 < len(piece.text) <= LARGEST_CHUNK:
         raise errors.InvalidInput("chunk must be base64 text, and not too much.", field="chunk")
+
+
+def _close(uploads: dict[str, _Upload]) -> None:
+    for upload in uploads.values():
+        upload.file.close()
 
 
 def _read(upload: _Upload, index: int) -> str:

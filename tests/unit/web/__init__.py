@@ -1,0 +1,1 @@
+"""Promises of the web's parts that need no server."""
