@@ -5,13 +5,13 @@ place where a driver's error becomes one of ours.
 """
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, Table, create_engine, event
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
@@ -23,11 +23,6 @@ BUSY_SECONDS = 15.0
 """How long a writer of SQLite waits for another one."""
 
 _POSTGRESQL = "postgresql+psycopg"
-
-_INSERTS: Mapping[str, Callable[[Table], sqlite.Insert | postgresql.Insert]] = {
-    "sqlite": sqlite.insert,
-    "postgresql": postgresql.insert,
-}
 
 
 class Database:
@@ -60,7 +55,8 @@ class Database:
         Raises:
             errors.Unavailable: the database does not answer.
         """
-        statement = _INSERTS[self.engine.dialect.name](table).values(**row)
+        dialect = import_module(f"sqlalchemy.dialects.{self.engine.dialect.name}")
+        statement = dialect.insert(table).values(**row)
         changes = {name: value for name, value in row.items() if name != "id"}
         with self.transaction() as connection:
             connection.execute(statement.on_conflict_do_update(index_elements=["id"], set_=changes))

@@ -25,13 +25,13 @@ T = TypeVar("T")
 PATIENCE_SECONDS = 60.0
 
 
-def until(look: Callable[[], T | None], *, seconds: float = PATIENCE_SECONDS) -> T:
+def until(look: Callable[[], T | None], *, every: float = 0.02) -> T:
     """Return what `look` finds as soon as it finds something."""
-    give_up_at = time.monotonic() + seconds
+    give_up_at = time.monotonic() + PATIENCE_SECONDS
     while not (found := look()):
         if time.monotonic() > give_up_at:
             raise TimeoutError("nothing came of it")
-        threading.Event().wait(0.02)
+        threading.Event().wait(every)
     return found
 
 

@@ -34,7 +34,7 @@ class Served:
 def _served(yard: Yard, *arguments: object) -> Served:
     running = yard.serve(*arguments)
     url = yard.url(running)
-    until(lambda: _status(f"{url}/health/ready") == 200)
+    until(lambda: _status(f"{url}/health/ready") == 200, every=0.25)
     return Served(yard, running, url)
 
 
@@ -97,7 +97,7 @@ def test_a_web_process_that_dies_comes_back_at_the_same_address(served: Served) 
     before = served.running.child("web")
     before.kill()
     until(lambda: not before.is_running())
-    until(lambda: _status(f"{served.url}/health/live") == 200)
+    until(lambda: _status(f"{served.url}/health/live") == 200, every=0.25)
 
     assert before.pid != served.running.child("web").pid
 
@@ -175,7 +175,7 @@ def test_web_and_worker_meet_at_a_broker(yard: Yard, valkey_url: str) -> None:
     web = yard.start("-m", "server", "web", "--port", port, **environment)
     worker = yard.start("-m", "server", "worker", "--queues", "audio", **environment)
     url = f"http://127.0.0.1:{port}"
-    until(lambda: _status(f"{url}/health/ready") == 200)
+    until(lambda: _status(f"{url}/health/ready") == 200, every=0.25)
 
     assert [0, 0] == [each.end() for each in (worker, web)]
 
