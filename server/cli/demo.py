@@ -1,10 +1,12 @@
 """`demo`: the whole product once. Starts a server, plays it a riff, shows the result, stops it."""
 
 import argparse
+import importlib
 import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -40,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
         with _server(settings, log) as server:
             console.say(f"The server listens on {server.url}.")
             facts, data = _played(server, args.variation)
-            _write(stem, data, args.variation)
+            _write(stem, data, facts)
     except client.ServerSaidNo as error:
         return console.complain(f"{error} What it wrote is in {log}.")
     console.say("\n" + report.describe(facts) + "\n")
@@ -53,9 +55,10 @@ def _played(server: client.Client, variation: str) -> tuple[client.Facts, bytes]
     receipt = server.submit(RIFF, kind="transform", variation=variation, seed=_SEED)
     bar = console.Bar()
     try:
-        facts = server.follow(
-            receipt["id"], on_news=lambda news: bar.show(news["progress"], news["stage"])
-        )
+        with _drawing_tools_at_hand():
+            facts = server.follow(
+                receipt["id"], on_news=lambda news: bar.show(news["progress"], news["stage"])
+            )
     finally:
         bar.close()
     if facts["status"] != "finished":
@@ -63,19 +66,28 @@ def _played(server: client.Client, variation: str) -> tuple[client.Facts, bytes]
     return facts, server.download(facts["artifacts"][0]["url"])
 
 
-def _write(stem: Path, data: bytes, variation: str) -> None:
-    # seconds of importing, spent while the server is up
-    from server.media import analysis, codec, picture  # noqa: PLC0415
+def _write(stem: Path, data: bytes, facts: client.Facts) -> None:
+    from server.media import codec, picture  # noqa: PLC0415 - see _drawing_tools_at_hand
 
     source, result = codec.decode(RIFF), codec.decode(data)
     stem.with_suffix(".wav").write_bytes(data)
     drawn = picture.comparison_picture(
         source,
         result,
-        titles=("The riff", variation),
-        comparison=analysis.compare(source, result),
+        titles=("The riff", facts["recipe"]["parameters"]["variation"]),
+        kept=facts["report"]["kept"],
     )
     stem.with_suffix(".png").write_bytes(drawn)
+
+
+@contextmanager
+def _drawing_tools_at_hand() -> Iterator[None]:
+    """Import what draws, seconds of work, in a thread while this process only waits for news."""
+    names = ("server.media.codec", "server.media.picture", "matplotlib.backends.backend_agg")
+    thread = threading.Thread(target=lambda: [importlib.import_module(name) for name in names])
+    thread.start()
+    yield
+    thread.join()
 
 
 @contextmanager

@@ -5,12 +5,13 @@ used, so that nothing global is configured and threads do not meet.
 """
 
 import io
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from server.media import harmony, resample, spectrum
-from server.media.analysis import Comparison, Portrait, Verdict
+from server.media.analysis import Verdict
 from server.media.clip import Clip, Samples
 
 if TYPE_CHECKING:
@@ -48,12 +49,12 @@ _AMOUNTS = {
 
 
 def comparison_picture(
-    source: Clip, result: Clip, *, titles: tuple[str, str], comparison: Comparison | None = None
+    source: Clip, result: Clip, *, titles: tuple[str, str], kept: Mapping[str, Any] | None = None
 ) -> bytes:
     """Return a PNG, 1600 by 1000 pixels, with the source on the left and the result on the right.
 
-    Both sides share every scale: seconds, amplitude, frequency, decibels. With a comparison, its
-    gates and key figures stand below.
+    Both sides share every scale: seconds, amplitude, frequency, decibels. With `kept`, what
+    `Comparison.as_dict` returned and a job's report stores, its gates and key figures stand below.
     """
     from matplotlib.figure import Figure  # noqa: PLC0415 - half a second that few processes need
 
@@ -73,8 +74,8 @@ def comparison_picture(
         _draw_spectrum(axes[1][column], spectra[column], clip.seconds, top_db)
         _draw_chroma(axes[2][column], clip)
     _label(axes, max(clip.seconds for clip in clips))
-    if comparison is not None:
-        _write_figures(figures.subplots(), comparison)
+    if kept is not None:
+        _write_figures(figures.subplots(), kept)
     file = io.BytesIO()
     figure.savefig(file, format="png")
     return file.getvalue()
@@ -141,20 +142,20 @@ def _label(axes: list[list["Axes"]], seconds: float) -> None:
 # Figures
 
 
-def _write_figures(axes: "Axes", comparison: Comparison) -> None:
+def _write_figures(axes: "Axes", kept: Mapping[str, Any]) -> None:
     """Write each gate with its verdict's colour in one line, and the clips' key figures below."""
     axes.set_axis_off()
     axes.set(xlim=(0, 1), ylim=(0, 1))
-    words = [(f"Verdict: {comparison.verdict}", comparison.verdict)]
+    words: list[tuple[str, Verdict]] = [(f"Verdict: {kept['verdict']}", kept["verdict"])]
     words += [
-        (f"{_LABELS[name]} {_amount(comparison.values[name], name)}", verdict)
-        for name, verdict in comparison.verdicts.items()
+        (f"{_LABELS[name]} {_amount(gate['value'], name)}", gate["verdict"])
+        for name, gate in kept["gates"].items()
     ]
     for number, (text, verdict) in enumerate(words):
         place = (number + 0.5) / len(words)
         written = axes.text(place, 0.75, text, fontsize=14, ha="center")
         written.set(color=_VERDICT_COLOURS[verdict], weight="normal" if number else "bold")
-    for place, portrait in ((0.25, comparison.source), (0.75, comparison.result)):
+    for place, portrait in ((0.25, kept["source"]), (0.75, kept["result"])):
         facts = "   ·   ".join(_facts(portrait)) or "silent"
         axes.text(place, 0.15, facts, fontsize=13, ha="center", color=_INK)
 
@@ -166,14 +167,14 @@ def _amount(value: float | None, name: str) -> str:
     return _AMOUNTS[name].format(value + 0.0).replace("-", "−")
 
 
-def _facts(portrait: Portrait) -> list[str]:
+def _facts(portrait: Mapping[str, Any]) -> list[str]:
     """Return what could be measured of a clip."""
     facts = (
-        (portrait.key, "{}"),
-        (portrait.bpm, "{:.1f} BPM"),
-        (portrait.loudness_lufs, "{:.1f} LUFS"),
-        (portrait.true_peak_db, "{:.1f} dBTP"),
-        (portrait.crest_db, "crest {:.1f} dB"),
+        (portrait["key"], "{}"),
+        (portrait["bpm"], "{:.1f} BPM"),
+        (portrait["loudness_lufs"], "{:.1f} LUFS"),
+        (portrait["true_peak_db"], "{:.1f} dBTP"),
+        (portrait["crest_db"], "crest {:.1f} dB"),
     )
     return [form.format(value).replace("-", "−") for value, form in facts if value is not None]
 

@@ -54,7 +54,7 @@ def test_the_key_figures_stand_below_only_with_a_comparison() -> None:
     report = analysis.compare(riff, riff)
 
     plain = picture.comparison_picture(riff, riff, titles=("a", "b"))
-    told = picture.comparison_picture(riff, riff, titles=("a", "b"), comparison=report)
+    told = picture.comparison_picture(riff, riff, titles=("a", "b"), kept=report.as_dict())
 
     assert 0.0 == darkness(pixels(plain)[910:])
     assert 0.01 < darkness(pixels(told)[910:])
@@ -68,7 +68,7 @@ def test_any_clip_can_be_drawn(clip: Clip) -> None:
     report = analysis.compare(clip, music.riff(seconds=1).clip)
 
     png = picture.comparison_picture(
-        clip, music.riff(seconds=1).clip, titles=("clip", "riff"), comparison=report
+        clip, music.riff(seconds=1).clip, titles=("clip", "riff"), kept=report.as_dict()
     )
 
     assert png.startswith(b"\x89PNG")
