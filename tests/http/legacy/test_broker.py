@@ -37,7 +37,9 @@ class Listener:
         self.heard: list[tuple[str, Any]] = []
         self.refusals: list[Any] = []
         self._changed = threading.Condition()
-        self._client = socketio.Client(reconnection=False)
+        # validation of megabytes of text in pure Python takes seconds
+        options = {"skip_utf8_validation": True}
+        self._client = socketio.Client(reconnection=False, websocket_extra_options=options)
         self._client.on("*", self._hear)
         self._client.on("connect_error", self.refusals.append)
         with suppress(socketio.exceptions.ConnectionError):

@@ -256,3 +256,18 @@ def test_without_the_queue_nothing_is_begun(make_stage: MakeStage) -> None:
 
     assert "wire_down" == caller.last("error")["code"]
     assert "audio_transformed" not in caller.names
+
+
+def test_a_refused_request_leaves_nobody_out(stage: Stage) -> None:
+    """Who was in a session stays in it and hears the job that is under way."""
+    stage.world.queue.hold()
+    caller = stage.caller()
+    caller.order(session_id="daw")
+    caller.order(session_id="daw", variation="kazoo")
+    stage.world.queue.release()
+    stage.news.await_ending("daw")
+    caller.order(session_id="daw", variation="kazoo")
+    stage.submit(session_id="daw")
+    stage.news.await_ending("daw", times=2)
+
+    assert 2 == len(caller.all_of("audio_transformed"))
