@@ -14,7 +14,7 @@ INTERRUPTED = 130
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the subcommand that the arguments name and return the exit code."""
     arguments = sys.argv[1:] if argv is None else list(argv)
-    args = _parser(arguments).parse_args(arguments)
+    args = _parser(arguments).parse_args(arguments or ["--help"])
     try:
         return int(args.run(args))
     except errors.MelodyflowError as error:
