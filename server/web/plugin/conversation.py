@@ -14,7 +14,7 @@ from server import errors
 from server.jobs.events import Emission
 from server.jobs.record import Job, Status, new_id
 from server.web import emissions, parsing
-from server.web.plugin import chunks, orders, payload, sessions, sound
+from server.web.plugin import chunks, orders, payload, sessions, sound, wording
 from server.web.plugin.delivery import Delivery
 from server.web.plugin.payload import Fields
 from server.web.plugin.presence import Presence
@@ -113,12 +113,15 @@ class Conversation:
         return {"session_id": session_id}
 
     def tell_progress(self, sent: Fields) -> None:
-        """Tell how far a session's newest job is."""
+        """Tell how far a session's newest job is, or why it goes no further."""
         session_id = payload.named_session_id(sent)
         job = sessions.standing(self._services, session_id).job
         if job is None:
             raise errors.NoSuchSession
-        _tell(emissions.progress(job))
+        if wording.state_of(job) is wording.State.FAILED:  # progress would have it ask for ever
+            _tell(emissions.ending(job, self._services.artifacts))
+        else:
+            _tell(emissions.progress(job))
 
     def restore(self, sent: Fields) -> None:
         """Take audio that a client kept while the session was forgotten."""

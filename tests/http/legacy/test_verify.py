@@ -141,6 +141,17 @@ def test_progress_can_be_asked_for(stage: Stage) -> None:
     assert before == len(caller.heard)
 
 
+def test_who_asks_for_the_progress_of_a_failure_is_told_of_it(stage: Stage) -> None:
+    """Else it would ask again every five seconds."""
+    stage.world.engine.failure = errors.EngineFailed("No music was heard.")
+    session_id = stage.submitted_and_done()
+    asking = stage.caller()
+    asking.say("request_progress_status", {"session_id": session_id, "last_progress": 40})
+
+    assert "No music was heard." == asking.last("error")["message"]
+    assert "progress_update" not in asking.names
+
+
 def test_a_session_without_a_job_has_no_progress(stage: Stage) -> None:
     """That is said."""
     session_id = stage.post("/api/juce/update_cropped_audio", {"audio_data": sounds.base64_wav()})[
