@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, Protocol
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
+from server import errors
 from server.jobs.context import Context
 
 
@@ -38,3 +39,21 @@ class Kind(Protocol):
 
 
 Kinds = Mapping[str, Kind]
+
+
+def refusal_of(error: ValidationError) -> errors.InvalidInput:
+    """Return the first thing found wrong as a sentence; it names the field and repeats no value."""
+    problem = error.errors(include_input=False, include_url=False)[0]
+    field = ".".join(str(part) for part in problem["loc"])
+    return errors.InvalidInput(_sentence(field or "The body", problem), field=field or None)
+
+
+def _sentence(field: str, problem: Mapping[str, Any]) -> str:
+    said = str(problem["msg"])
+    if problem["type"] == "missing":
+        return f"{field} is missing."
+    if problem["type"] == "extra_forbidden":
+        return f"There is no field {field[:64]}."
+    if said.startswith("Input should "):
+        return f"{field} must {said.removeprefix('Input should ')}."
+    return f"{field}: {said.removeprefix('Value error, ')}."

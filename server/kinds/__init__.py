@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from server import errors
-from server.jobs.kind import JobSpec, Kind, Kinds
+from server.jobs.kind import JobSpec, Kind, Kinds, refusal_of
 from server.kinds import transform
 
 _MODULES: tuple[Kind, ...] = (transform,)
@@ -35,10 +35,5 @@ def parse(kind: Kind, parameters: Mapping[str, Any]) -> JobSpec:
     try:
         spec: JobSpec = kind.Spec.model_validate(parameters)
     except ValidationError as error:
-        problem = error.errors(include_input=False, include_url=False)[0]
-        cause = problem.get("ctx", {}).get("error")
-        if isinstance(cause, errors.InvalidInput):
-            raise cause from error
-        field = ".".join(str(part) for part in problem["loc"]) or None
-        raise errors.InvalidInput(f"{field}: {problem['msg']}", field=field) from error
+        raise refusal_of(error) from error
     return spec

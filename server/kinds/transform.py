@@ -79,7 +79,8 @@ class Spec(JobSpec):
     @model_validator(mode="after")
     def _custom_needs_words(self) -> "Spec":
         if self.variation == CUSTOM and not (self.custom_prompt or "").strip():
-            raise ValueError("variation custom needs a custom_prompt")
+            words = "The variation custom needs a custom_prompt."
+            raise errors.InvalidInput(words, field="custom_prompt")
         return self
 
 

@@ -55,18 +55,10 @@ def room_of(job_id: str) -> str:
 
 def job_view(job: Job, *, position: int | None, artifacts: ArtifactStore) -> dict[str, Any]:
     """Return a job as `GET /jobs/<id>` shows it."""
-    shown = views.JobView.of(job, position=position, artifacts=_shown_artifacts(job, artifacts))
+    shown = views.JobView.of(job, position=position, artifacts=views.outputs_of(job, artifacts))
     # by way of text: numbers that JSON has no name for become null
     view: dict[str, Any] = json.loads(shown.model_dump_json(by_alias=True))
     return view
-
-
-def _shown_artifacts(job: Job, artifacts: ArtifactStore) -> Iterator[views.ArtifactView]:
-    for output in job.outputs:
-        try:
-            yield views.ArtifactView.of(artifacts.get(output.artifact_id), name=output.name)
-        except errors.NotFound:  # deleted or expired; the record stays
-            continue
 
 
 # Older clients

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from werkzeug.exceptions import HTTPException
 
 from server import errors
+from server.jobs.kind import refusal_of
 
 log = logging.getLogger(__name__)
 
@@ -120,9 +121,7 @@ def refuse_parameters(error: ValidationError) -> NoReturn:
     Raises:
         errors.InvalidInput: always.
     """
-    problem = error.errors(include_input=False, include_url=False)[0]
-    field = ".".join(str(part) for part in problem["loc"]) or None
-    raise errors.InvalidInput(f"{field}: {problem['msg']}", field=field) from error
+    raise refusal_of(error) from error
 
 
 def as_bad_request(failure: Failure, error: Exception) -> Failure:

@@ -1,13 +1,12 @@
 """`/jobs`: submit, look, wait, cancel."""
 
-from collections.abc import Iterator
 from typing import Annotated
 
 from flask import Response
 from flask_openapi.blueprint import APIBlueprint
 from pydantic import BaseModel, ConfigDict, Field
 
-from server import errors, kinds
+from server import kinds
 from server.jobs.record import Job
 from server.web import documentation, intake, parsing, views
 from server.web.documentation import answers
@@ -75,14 +74,7 @@ def _order(sent: parsing.Submission) -> intake.Order:
 
 
 def _shown(job: Job, *, status: int = 200) -> Response:
-    position = current().jobs.position(job)
-    return views.JobView.of(job, position=position, artifacts=_outputs(job)).answer(status)
-
-
-def _outputs(job: Job) -> Iterator[views.ArtifactView]:
-    for output in job.outputs:
-        try:
-            artifact = current().artifacts.get(output.artifact_id)
-        except errors.NotFound:  # deleted or expired; the record stays
-            continue
-        yield views.ArtifactView.of(artifact, name=output.name)
+    services = current()
+    artifacts = views.outputs_of(job, services.artifacts)
+    position = services.jobs.position(job)
+    return views.JobView.of(job, position=position, artifacts=artifacts).answer(status)

@@ -4,17 +4,18 @@ JSON is shaped in views alone: here, in `legacy_views` and in `plugin.views`. Th
 records by their `of` and decide nothing.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any, Self
 
 from flask import Response
 from pydantic import BaseModel, Field
 
+from server import errors
 from server.engines.catalog import EngineCard
 from server.jobs import record
 from server.jobs.kind import Kind
-from server.jobs.ports import Artifact, Offer
+from server.jobs.ports import Artifact, ArtifactStore, Offer
 from server.web.errors import Failure
 from server.web.pulse import Machine
 from variations import Variation
@@ -87,6 +88,15 @@ class ArtifactView(View):
             size_bytes=artifact.size_bytes,
             expires_at=artifact.expires_at,
         )
+
+
+def outputs_of(job: record.Job, artifacts: ArtifactStore) -> Iterator[ArtifactView]:
+    """Show what a job made, as far as it is still there."""
+    for output in job.outputs:
+        try:
+            yield ArtifactView.of(artifacts.get(output.artifact_id), name=output.name)
+        except errors.NotFound:  # deleted or expired; the record stays
+            continue
 
 
 # Jobs

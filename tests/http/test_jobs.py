@@ -231,7 +231,7 @@ REFUSED: dict[str, tuple[dict[str, Any], int, str | None]] = {
     "kind of wrong type": ({"kind": ["transform"]}, 422, "kind"),
     "unknown field": ({"colour": 1}, 422, "colour"),
     "unknown preset": ({"variation": "nope"}, 422, "variation"),
-    "custom without words": ({"variation": "custom"}, 422, None),
+    "custom without words": ({"variation": "custom"}, 422, "custom_prompt"),
     "endless prompt": ({"custom_prompt": "x" * 100_000}, 422, "custom_prompt"),
     "flowstep of zero": ({"flowstep": 0}, 422, "flowstep"),
     "flowstep nan": ({"flowstep": "nan"}, 422, "flowstep"),

@@ -87,3 +87,24 @@ def test_an_unknown_kind_names_the_known_ones() -> None:
         kinds.kind_named("karaoke")
 
     assert "kind" == caught.value.field
+
+
+@pytest.mark.parametrize(
+    ("parameters", "sentence"),
+    [
+        ({"flowstep": 2}, "flowstep must be less than or equal to 1."),
+        ({"colour": "blue"}, "There is no field colour."),
+        (
+            {"engine": "orchestra"},
+            "engine: there is no engine of that name; known: auto, arranger.",
+        ),
+        ({"source": None}, "source must be a valid string."),
+    ],
+)
+def test_a_refusal_is_a_sentence(parameters: dict[str, Any], sentence: str) -> None:
+    assert sentence == _refused(**parameters).message
+
+
+def test_what_is_missing_is_said_to_be_missing() -> None:
+    with pytest.raises(errors.InvalidInput, match=r"^source is missing\.$"):
+        kinds.parse(transform, {"variation": "chiptune"})
