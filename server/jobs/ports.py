@@ -26,7 +26,14 @@ class Artifact:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
-    """A plugin session: which artifacts undo, retry and transform-again refer to."""
+    """A plugin session: which artifacts undo, retry and transform-again refer to.
+
+    Attributes:
+        last_input: what the last job was given.
+        last_processed: what it made.
+        transform_input: what undo returns.
+        job_id: the job whose ending the session's client was given already.
+    """
 
     id: str
     last_input: str | None = None
