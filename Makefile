@@ -11,7 +11,7 @@ PINS := -c constraints.txt
 PACKAGES := pyproject.toml constraints.txt
 # The network that hears notes: its wheel declares TensorFlow, but only one ONNX file of it is read.
 TRANSCRIPTION := basic-pitch==0.4.0
-# Measured on two cores, see docs/log.md; PYTEST_ARGS="-n 0 -x tests/unit" runs one part in order.
+# One process a core of a small machine; PYTEST_ARGS="-n 0 -x tests/unit" runs one part in order.
 PYTEST_ARGS ?= -n 2 --dist worksteal
 
 # $(call pip,what is installed,arguments): one quiet line; the log only where it fails.

@@ -1,6 +1,9 @@
 """`web`: the web process alone."""
 
+import os
+import sys
 from argparse import SUPPRESS, ArgumentParser, Namespace
+from importlib import import_module
 
 from server.cli import options
 
@@ -14,16 +17,18 @@ def add_arguments(parser: ArgumentParser) -> None:
     options.add_data_dir(parser)
     parser.add_argument("--descriptor", type=int, help=SUPPRESS)  # a socket from `serve`
     parser.add_argument("--quiet", action="store_true", help=SUPPRESS)
+    parser.add_argument("--patched", action="store_true", help=SUPPRESS)
 
 
 def run(args: Namespace) -> int:
     """Serve until told to end."""
+    if args.patched:
+        import_module("eventlet").monkey_patch()
     settings = options.settings_of(args)
     redis_url = options.broker_of(settings)
-    if settings.async_mode == "eventlet":
-        import eventlet  # noqa: PLC0415 - has to come before what it changes
-
-        eventlet.monkey_patch()
+    if settings.async_mode == "eventlet" and not args.patched:
+        # eventlet wants to be first in its process, and the settings have just been read
+        os.execv(sys.executable, [sys.executable, "-m", "server", *sys.argv[1:], "--patched"])  # noqa: S606
     from server import bootstrap  # noqa: PLC0415 - help needs none of it
     from server.adapters import http_server, logs  # noqa: PLC0415
 

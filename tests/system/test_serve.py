@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any
 
 import psutil
@@ -91,6 +92,20 @@ def test_a_file_goes_in_and_comes_out_in_another_voice(
     result = requests.get(url + views[-1]["artifacts"][0]["url"], timeout=30).content
     made = codec.decode(result)
     assert (clip.length, clip.sample_rate) == (made.length, made.sample_rate)
+
+
+@pytest.mark.skipif(find_spec("eventlet") is None, reason="the extra `eventlet` brings it")
+def test_the_other_way_to_run_sockets_does_the_same(
+    yard: Yard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MELODYFLOW_ASYNC_MODE", "eventlet")
+    served = _served(yard, "--port", 0)
+    with socketio.SimpleClient() as client:
+        client.connect(served.url, transports=["websocket"])
+        views = _followed(client, _submit(served.url, music.riff(seconds=3.0).clip)["id"])
+
+    assert "finished" == views[-1]["status"], views[-1]["error"]
+    assert 0 == served.running.end()
 
 
 def test_a_web_process_that_dies_comes_back_at_the_same_address(served: Served) -> None:

@@ -66,7 +66,7 @@ def test_lines_know_their_job(tmp_path: Path) -> None:
 def test_a_trace_stays_in_its_line(tmp_path: Path) -> None:
     file = _configured(tmp_path)
     try:
-        {}["secret"]
+        _ = dict[str, str]()["secret"]
     except KeyError:
         log.exception("it failed")
 
