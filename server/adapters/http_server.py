@@ -112,14 +112,11 @@ def _run_eventlet(
 def _run_werkzeug(
     make_app: "Callable[[], Flask]", settings: Settings, descriptor: int | None
 ) -> None:
-    app = make_app()
-    app.extensions["socketio"].run(
-        app,
-        host=settings.host,
-        port=settings.port,
-        allow_unsafe_werkzeug=True,
-        fd=descriptor,
-    )
+    from werkzeug.serving import make_server  # noqa: PLC0415 - the last resort
+
+    make_server(
+        settings.host, settings.port, make_app(), threaded=True, fd=descriptor
+    ).serve_forever()
 
 
 def _inherited(descriptor: int | None) -> socket.socket | None:
