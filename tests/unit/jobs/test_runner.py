@@ -5,6 +5,7 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import text
 
 from server import errors
 from server.jobs.context import Context
@@ -23,6 +24,14 @@ def _raising(error: BaseException) -> Callable[[Context], None]:
         raise error
 
     return script
+
+
+def _until(is_true: Callable[[], bool]) -> None:
+    for _ in range(2000):
+        if is_true():
+            return
+        threading.Event().wait(0.01)
+    raise TimeoutError("nothing came of it")
 
 
 def test_a_job_runs_to_its_end(workshop: Workshop) -> None:
@@ -143,20 +152,36 @@ def test_a_result_that_comes_too_late_is_thrown_away(workshop: Workshop) -> None
 def test_a_long_step_keeps_its_lease(workshop: Workshop) -> None:
     """A step longer than the lease is no dead worker."""
     short = timedelta(milliseconds=80)
-    renewed = threading.Event()
 
     def script(ctx: Context) -> None:
         first = workshop.jobs.get(ctx.job.id).lease_expires_at
-        for _ in range(500):
-            if workshop.jobs.get(ctx.job.id).lease_expires_at != first:
-                renewed.set()
-                return
-            threading.Event().wait(0.01)
+        _until(lambda: workshop.jobs.get(ctx.job.id).lease_expires_at != first)
 
     job = workshop.queued()
     workshop.runner(script, lease=short).run(job.id)
 
-    assert renewed.is_set()
+    assert Status.FINISHED is workshop.jobs.get(job.id).status
+
+
+def _rename(workshop: Workshop, old: str, new: str) -> None:
+    with workshop.database.transaction() as connection:
+        connection.execute(text(f"ALTER TABLE {old} RENAME TO {new}"))
+
+
+def test_a_lease_outlives_a_database_that_was_away(
+    workshop: Workshop, caplog: pytest.LogCaptureFixture
+) -> None:
+    def script(ctx: Context) -> None:
+        first = workshop.jobs.get(ctx.job.id).lease_expires_at
+        _rename(workshop, "jobs", "hidden")
+        _until(lambda: "lease could not be renewed" in caplog.text)
+        _rename(workshop, "hidden", "jobs")
+        _until(lambda: workshop.jobs.get(ctx.job.id).lease_expires_at != first)
+
+    job = workshop.queued()
+    workshop.runner(script, lease=timedelta(milliseconds=200)).run(job.id)
+
+    assert Status.FINISHED is workshop.jobs.get(job.id).status
 
 
 def test_progress_does_not_shorten_a_renewed_lease(workshop: Workshop) -> None:
