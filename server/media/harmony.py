@@ -4,15 +4,13 @@ Knows chroma vectors as arrays `[12, ...]`, C first. Works on what is heard, not
 it gives to chords and keys are for reports and never decide anything.
 """
 
-from dataclasses import dataclass
-from typing import Literal
-
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
 from server.media import resample, spectrum
 from server.media.clip import Clip, Samples
+from server.media.key import Key, likeliest_key
 
 RATE = 22050
 """Everything is heard at this sample rate."""
@@ -20,32 +18,11 @@ RATE = 22050
 HOP = 512
 FRAME_RATE = RATE / HOP
 
-PITCH_NAMES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
-
 AUDIBLE_CLARITY = 0.15
 """Clarity over beats below which there is no harmony; drums reach 0.04, a picked guitar 0.28."""
 
 _STRUCK_FRAMES = 9
 _QUIET_DB = -60.0
-
-_KRUMHANSL = {
-    "major": (6.35, 2.23, 3.48, 2.33, 4.38, 4.09, 2.52, 5.19, 2.39, 3.66, 2.29, 2.88),
-    "minor": (6.33, 2.68, 3.52, 5.38, 2.60, 3.53, 2.54, 4.75, 3.98, 2.69, 3.34, 3.17),
-}
-"""Probe-tone profiles: Krumhansl, "Cognitive foundations of musical pitch" (1990), p. 30."""
-
-
-@dataclass(frozen=True, slots=True)
-class Key:
-    """Tonic as 0–11 and mode."""
-
-    tonic: int
-    mode: Literal["major", "minor"]
-
-    @property
-    def name(self) -> str:
-        """Return, for example, `"A minor"`."""
-        return f"{PITCH_NAMES[self.tonic]} {self.mode}"
 
 
 def chroma(clip: Clip, *, tuning_cents: float = 0.0) -> Samples:
@@ -137,12 +114,4 @@ def estimate_key(levels: Samples) -> Key | None:
     Relative keys share their notes and are easily exchanged: report it, do not decide by it.
     """
     mean = _unit(levels).mean(axis=1) if levels.shape[1] else np.zeros(12)
-    if not mean.any():
-        return None
-    ranked: list[tuple[float, int, Literal["major", "minor"]]] = [
-        (float(np.corrcoef(np.roll(_KRUMHANSL[mode], tonic), mean)[0, 1]), tonic, mode)
-        for mode in ("major", "minor")
-        for tonic in range(12)
-    ]
-    _, tonic, mode = max(ranked)
-    return Key(tonic, mode)
+    return likeliest_key(np.asarray(mean, np.float64))

@@ -13,6 +13,7 @@ import numpy as np
 from server.media import harmony, resample, spectrum
 from server.media.analysis import Verdict
 from server.media.clip import Clip, Samples
+from server.media.key import PITCH_NAMES
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -124,7 +125,7 @@ def _draw_chroma(axes: "Axes", clip: Clip) -> None:
         interpolation="nearest",
         extent=(0.0, max(clip.seconds, 1e-3), -0.5, 11.5),
     )
-    axes.set_yticks(range(12), harmony.PITCH_NAMES)
+    axes.set_yticks(range(12), PITCH_NAMES)
 
 
 def _label(axes: list[list["Axes"]], seconds: float) -> None:

@@ -20,12 +20,12 @@ from server.engines.arranger.score import (
     LOWEST_PITCH,
     Chord,
     Heard,
-    Key,
     Note,
 )
 from server.engines.protocols import OnStep, tell_nobody
 from server.media import resample, spectrum
 from server.media.clip import Clip, Samples
+from server.media.key import Key
 
 STEPS = 100
 """Total of `on_step`; the two transcriptions take most of it."""

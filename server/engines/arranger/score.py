@@ -10,6 +10,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from server.media.key import PITCH_NAMES, Key
 from variations.schema import Drums, Effect, Halo, Voice
 
 ANALYSIS_RATE = 22050
@@ -19,8 +20,6 @@ FRAME_RATE = ANALYSIS_RATE / FRAME_HOP
 
 LOWEST_PITCH = 21
 """MIDI number of the first of the 88 columns of a posterior (A0)."""
-
-PITCH_NAMES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
 
 QUALITIES: dict[str, tuple[int, ...]] = {
     "": (0, 4, 7),
@@ -77,19 +76,6 @@ class Chord:
         if self.root is None:
             return ()
         return tuple((self.root + interval) % 12 for interval in QUALITIES[self.quality])
-
-
-@dataclass(frozen=True, slots=True)
-class Key:
-    """Tonic as 0–11 and mode."""
-
-    tonic: int
-    mode: Literal["major", "minor"]
-
-    @property
-    def name(self) -> str:
-        """`"A minor"`."""
-        return f"{PITCH_NAMES[self.tonic]} {self.mode}"
 
 
 @dataclass(frozen=True, slots=True)

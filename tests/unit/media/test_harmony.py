@@ -10,6 +10,7 @@ from hypothesis.extra import numpy as arrays
 
 from server.media import harmony
 from server.media.clip import Clip, Samples
+from server.media.key import PITCH_NAMES
 from tests import music
 
 PIECES = [
@@ -32,7 +33,7 @@ def per_beat(piece: music.Piece) -> Samples:
 @pytest.mark.parametrize(("piece", "share"), PIECES)
 def test_the_roots_of_written_chords_are_heard(piece: music.Piece, share: float) -> None:
     """On nearly every beat of a band with drums, on most of a guitar whose strings ring over."""
-    written = [harmony.PITCH_NAMES.index(chord.removesuffix("m")) for chord in piece.chords]
+    written = [PITCH_NAMES.index(chord.removesuffix("m")) for chord in piece.chords]
 
     heard = harmony.chord_roots(per_beat(piece))
 

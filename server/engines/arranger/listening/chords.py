@@ -16,12 +16,9 @@ from server.engines.arranger.score import (
     LOWEST_PITCH,
     QUALITIES,
     Chord,
-    Key,
     Note,
 )
-
-_MAJOR_PROFILE = (6.35, 2.23, 3.48, 2.33, 4.38, 4.09, 2.52, 5.19, 2.39, 3.66, 2.29, 2.88)
-_MINOR_PROFILE = (6.33, 2.68, 3.52, 5.38, 2.60, 3.53, 2.54, 4.75, 3.98, 2.69, 3.34, 3.17)
+from server.media.key import Key, likeliest_key
 
 _MAJOR_SCALE = (0, 2, 4, 5, 7, 9, 11)
 _HARMONIC_MINOR_SEVENTH = 11
@@ -77,24 +74,11 @@ class Evidence:
 
 
 def find_key(notes: Sequence[Note]) -> Key | None:
-    """Return the key whose profile fits the sounding time of the pitch classes best.
-
-    Krumhansl, "Cognitive foundations of musical pitch" (1990), chapter 4. None without notes.
-    """
+    """Return the key that fits the sounding time of the pitch classes best; None without notes."""
     weights = np.zeros(12)
     for note in notes:
         weights[note.pitch % 12] += note.seconds * note.velocity
-    if not weights.any():
-        return None
-    keys = [Key(tonic, mode) for mode in ("major", "minor") for tonic in range(12)]
-    profiles = [np.roll(p, t) for p in (_MAJOR_PROFILE, _MINOR_PROFILE) for t in range(12)]
-    fits = [_correlation(profile, weights) for profile in profiles]
-    return keys[int(np.argmax(fits))]
-
-
-def _correlation(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
-    one, other = one - one.mean(), other - other.mean()
-    return float(one @ other / (np.linalg.norm(one) * np.linalg.norm(other) + 1e-12))
+    return likeliest_key(weights)
 
 
 def scale_of(key: Key) -> frozenset[int]:

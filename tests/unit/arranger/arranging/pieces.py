@@ -4,7 +4,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from server.engines.arranger.score import PITCH_NAMES, Chord, DrumHit, Heard, Key, Note
+from server.engines.arranger.score import (
+    Chord,
+    DrumHit,
+    Heard,
+    Note,
+)
+from server.media.key import PITCH_NAMES, Key
 from tests.music import Piece
 from variations.schema import Voice
 

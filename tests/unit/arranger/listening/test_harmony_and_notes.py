@@ -7,7 +7,13 @@ from hypothesis import strategies as st
 
 from server.engines.arranger.listening import chords, drums, notes
 from server.engines.arranger.listening.candidates import Candidates
-from server.engines.arranger.score import FRAME_RATE, QUALITIES, Chord, Key, Note
+from server.engines.arranger.score import (
+    FRAME_RATE,
+    QUALITIES,
+    Chord,
+    Note,
+)
+from server.media.key import Key
 
 _SECONDS = 8.0
 _BEATS = np.arange(0.0, 8.0, 0.5)

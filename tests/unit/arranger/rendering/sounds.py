@@ -14,8 +14,16 @@ from numpy.typing import NDArray
 from server.engines.arranger.assets import find_sound_bank
 from server.engines.arranger.filters import RATE
 from server.engines.arranger.generators import Generator
-from server.engines.arranger.score import FRAME_RATE, Chord, Heard, Key, Note, Part, Score
+from server.engines.arranger.score import (
+    FRAME_RATE,
+    Chord,
+    Heard,
+    Note,
+    Part,
+    Score,
+)
 from server.media.clip import Samples
+from server.media.key import Key
 from variations.schema import Voice
 
 Generators = Sequence[tuple[int, int]]

@@ -1,0 +1,52 @@
+"""Keys: their names, and which one a distribution of pitch classes fits.
+
+Krumhansl, "Cognitive foundations of musical pitch" (1990), chapters 2 and 4.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Mode = Literal["major", "minor"]
+
+PITCH_NAMES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
+
+_PROFILES: dict[Mode, tuple[float, ...]] = {
+    "major": (6.35, 2.23, 3.48, 2.33, 4.38, 4.09, 2.52, 5.19, 2.39, 3.66, 2.29, 2.88),
+    "minor": (6.33, 2.68, 3.52, 5.38, 2.60, 3.53, 2.54, 4.75, 3.98, 2.69, 3.34, 3.17),
+}
+"""How well each pitch class fits a key, as listeners rated it; from the tonic upwards."""
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """Tonic as 0–11 and mode."""
+
+    tonic: int
+    mode: Mode
+
+    @property
+    def name(self) -> str:
+        """Return, for example, `"A minor"`."""
+        return f"{PITCH_NAMES[self.tonic]} {self.mode}"
+
+
+_KEYS = tuple(Key(tonic, mode) for mode in _PROFILES for tonic in range(12))
+
+
+def likeliest_key(weights: NDArray[np.float64]) -> Key | None:
+    """Return the key whose profile correlates best with `weights` `[12]`; None where all are 0.
+
+    Relative keys share their notes and are easily exchanged.
+    """
+    if not weights.any():
+        return None
+    fits = [_correlation(np.roll(_PROFILES[key.mode], key.tonic), weights) for key in _KEYS]
+    return _KEYS[int(np.argmax(fits))]
+
+
+def _correlation(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
+    one, other = one - one.mean(), other - other.mean()
+    return float(one @ other / (np.linalg.norm(one) * np.linalg.norm(other) + 1e-12))
