@@ -8,7 +8,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -39,9 +39,10 @@ def run(args: argparse.Namespace) -> int:
     log = args.output_dir / "server.log"
     stem = args.output_dir / f"riff-{args.variation}"
     try:
-        with _server(settings, log) as server:
+        with _server(settings, log) as (server, end):
             console.say(f"The server listens on {server.url}.")
             facts, data = _played(server, args.variation)
+            end()  # it stops while the picture is drawn
             _write(stem, data, facts)
     except client.ServerSaidNo as error:
         return console.complain(f"{error} What it wrote is in {log}.")
@@ -91,8 +92,11 @@ def _drawing_tools_at_hand() -> Iterator[None]:
 
 
 @contextmanager
-def _server(settings: Settings, log: Path) -> Iterator[client.Client]:
-    """Run `serve` as a process of its own on data of its own, until the block ends."""
+def _server(settings: Settings, log: Path) -> Iterator[tuple[client.Client, Callable[[], None]]]:
+    """Run `serve` as a process of its own on data of its own, until the block ends.
+
+    Yields a client of it and what asks it to end; the end of the block waits until it has.
+    """
     port = _free_port(settings)
     with tempfile.TemporaryDirectory(prefix="melodyflow-demo-") as data, log.open("w") as written:
         process = subprocess.Popen(  # noqa: S603 - our own program
@@ -107,7 +111,7 @@ def _server(settings: Settings, log: Path) -> Iterator[client.Client]:
             )
             if not is_ready:
                 raise client.ServerSaidNo("The server did not start.")
-            yield server
+            yield server, process.terminate
         finally:
             _stop(process)
 
