@@ -251,8 +251,8 @@ WRONG: dict[str, tuple[dict[str, Any], str, str]] = {
     "text": ({"audio": "aGVsbG8gd29ybGQsIGhlbGxv"}, "Failed to load audio: ", "audio"),
     "not base64": ({"audio": "%%%"}, "The audio is not valid base64.", "audio"),
     "session": ({"session_id": "../x"}, "A session_id has", "session_id"),
-    "seed": ({"seed": "x"}, "seed: ", "seed"),
-    "no words": ({"variation": "custom"}, "", "variation"),
+    "seed": ({"seed": "x"}, "seed must be a valid integer", "seed"),
+    "no words": ({"variation": "custom"}, "", "custom_prompt"),
     "file": ({"audio_file_path": "/etc/passwd"}, "audio_file_path names no", "audio_file_path"),
 }
 
