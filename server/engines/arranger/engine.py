@@ -14,11 +14,7 @@ import numpy as np
 from server.config import Settings
 from server.engines.arranger import assets, blend, harmony, orchestrate, prompt
 from server.engines.arranger.ear import Ear
-from server.engines.arranger.listening.transcribe import (
-    NetworkTranscriber,
-    SpectralTranscriber,
-    Transcriber,
-)
+from server.engines.arranger.listening.transcribe import open_transcriber
 from server.engines.arranger.prompt import Reading
 from server.engines.arranger.render import Orchestra
 from server.engines.arranger.score import Heard, Score
@@ -68,7 +64,7 @@ class Arranger:
         """Find the two assets and open them; without them the stand-ins play, and say so."""
         model = assets.find_transcription_model(transcription_model)
         bank = assets.find_sound_bank(data_dir, sound_bank)
-        self._ear = Ear(_transcriber(model.path))
+        self._ear = Ear(open_transcriber(model.path))
         self._orchestra = Orchestra(bank.path)
         self._assets_used = {
             "transcription": "basic-pitch" if model.is_available else "spectral",
@@ -129,10 +125,6 @@ class Arranger:
         result = blend.finished(matched, like=clip)
         on_step(STEPS, STEPS)
         return result
-
-
-def _transcriber(model: Path | None) -> Transcriber:
-    return NetworkTranscriber(model) if model is not None else SpectralTranscriber()
 
 
 def _bank_name(path: Path | None) -> str:
