@@ -41,6 +41,9 @@ class Settings(BaseSettings):
     port: Annotated[int, Field(ge=0, le=65535)] = Field(
         8002, description="Port; 0 picks a free one."
     )
+    second_port: Annotated[int, Field(ge=1, le=65535)] | None = Field(
+        None, description="A second port with the same answers, such as the plugins' fixed 8000."
+    )
     redis_url: str | None = Field(
         None,
         validation_alias=_either("redis_url", "MELODYFLOW_REDIS_URL", "REDIS_URL"),
@@ -100,6 +103,20 @@ class Settings(BaseSettings):
         None,
         description="ONNX file of the transcription network; unset looks for the installed one.",
     )
+    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = Field(
+        "auto",
+        description="Where the networks run: cuda, cuda:1, cpu (slow), or auto: a free card.",
+    )
+    models_dir: Path | None = Field(
+        None, description="Where models pull keeps weights; unset is models in the data directory."
+    )
+    melodyflow_model: str = Field(
+        "facebook/melodyflow-t24-30secs",
+        description="Weights that melodyflow plays with: a name of models list, or a directory.",
+    )
+    inversion_cache_megabytes: Annotated[int, Field(ge=0)] = Field(
+        64, description="Inversions kept, so that a new prompt on the same clip starts half way."
+    )
     engine_idle_seconds: Annotated[float, Field(ge=0)] = Field(
         900.0, description="An engine unused this long is unloaded; 0 keeps it."
     )
@@ -132,6 +149,11 @@ class Settings(BaseSettings):
         """Return the environment in which a child process reads these very settings."""
         settings = self.model_dump(mode="json", exclude_none=True)
         return {**os.environ, **{PREFIX + name.upper(): _text(settings[name]) for name in settings}}
+
+    @property
+    def weights_dir(self) -> Path:
+        """Where model weights are kept."""
+        return self.models_dir or self.data_dir / "models"
 
     @property
     def record_url(self) -> str:
