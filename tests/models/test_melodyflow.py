@@ -42,7 +42,7 @@ def test_a_masked_condition_does_not_count(model: MelodyFlow) -> None:
 
 
 def test_absent_text_is_zeros_under_a_zero_mask_and_a_space_is_not(model: MelodyFlow) -> None:
-    condition, mask = model.lm.condition_provider.description([WORDS, "", None, " "])
+    condition, mask = model.lm.condition_provider.description.condition([WORDS, "", None, " "])
 
     assert [True, False, False, True] == mask.bool().any(dim=1).tolist()
     assert 0.0 == float(condition[1:3].abs().max())
@@ -50,8 +50,8 @@ def test_absent_text_is_zeros_under_a_zero_mask_and_a_space_is_not(model: Melody
 
 
 def test_padding_beside_a_longer_text_changes_nothing(model: MelodyFlow) -> None:
-    alone, _ = model.lm.condition_provider.description([WORDS])
-    beside, mask = model.lm.condition_provider.description([WORDS, WORDS * 3])
+    alone, _ = model.lm.condition_provider.description.condition([WORDS])
+    beside, mask = model.lm.condition_provider.description.condition([WORDS, WORDS * 3])
 
     torch.testing.assert_close(alone[0], beside[0, : alone.shape[1]], atol=1e-5, rtol=0)
     assert alone.shape[1] == int(mask[0].sum())

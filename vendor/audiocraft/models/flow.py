@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from audiocraft.models import solvers
 from audiocraft.models.solvers import Draw, OnStep, Regularization
-from audiocraft.modules.conditioners import ConditionProvider
+from audiocraft.modules.conditioners import ConditioningProvider
 from audiocraft.modules.transformer import StreamingTransformer, TransformerConfig
 
 _EMBEDDING = 256
@@ -67,7 +67,7 @@ class FlowModel(nn.Module):
     def __init__(
         self,
         config: TransformerConfig,
-        condition_provider: ConditionProvider,
+        condition_provider: ConditioningProvider,
         *,
         latent_dim: int = 128,
         cfg_coef: float = 4.0,
@@ -146,7 +146,7 @@ class FlowModel(nn.Module):
         return step(z, grid, velocity, on_step=on_step)
 
     def _velocity(self, descriptions: Sequence[str | None], *, guided: bool) -> solvers.Velocity:
-        condition, mask = self.condition_provider.description(descriptions)
+        condition, mask = self.condition_provider.description.condition(descriptions)
         log_mask = torch.log(mask.float())[:, None, None]
         nothing = (torch.zeros_like(condition), torch.full_like(log_mask, -math.inf))
 

@@ -11,13 +11,11 @@ from audiocraft.models import checkpoints
 from audiocraft.models.checkpoints import Checkpoint, InvalidCheckpoint
 from audiocraft.models.encodec import EncodecModel
 from audiocraft.models.flow import FlowModel
-from audiocraft.modules.conditioners import ConditionProvider, T5Conditioner
+from audiocraft.modules.conditioners import T5_WIDTHS, ConditioningProvider, T5Conditioner
 from audiocraft.modules.seanet import SEANetConfig
 from audiocraft.modules.transformer import TransformerConfig
 
 M = TypeVar("M", bound=nn.Module)
-
-_T5_WIDTHS = {"t5-small": 512, "t5-base": 768, "t5-large": 1024, "t5-3b": 1024, "t5-11b": 1024}
 
 
 def load_compression_model(path: Path | str, device: str = "cpu") -> EncodecModel:
@@ -65,11 +63,11 @@ def dit_from(checkpoint: Checkpoint, device: str = "cpu") -> FlowModel:
         add_zero_attn=bool(settings.get("add_zero_attn", False)),
     )
     text = checkpoint.section("conditioners.description.t5")
-    width = _T5_WIDTHS.get(str(text["name"]))
-    if width is None:
-        raise InvalidCheckpoint(f"The text encoder {text['name']!r} is not supported.")
+    name = str(text["name"])
+    if name not in T5_WIDTHS:
+        raise InvalidCheckpoint(f"The text encoder {name!r} is not supported.")
     with torch.device("meta"):
-        provider = ConditionProvider(T5Conditioner(width, config.dim))
+        provider = ConditioningProvider({"description": T5Conditioner(name, config.dim)})
     model = _empty(
         FlowModel,
         config,
