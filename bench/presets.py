@@ -48,5 +48,5 @@ def _seconds(engine: Transforms, clip: Clip, name: str) -> float:
     variation = variations.load()[name]
     brief = Brief(variation=variation, prompt=variation.prompt)
     began = time.perf_counter()
-    engine.transform(clip, brief, on_step=lambda _done, _total: None)
+    engine.transform(clip, [brief], on_step=lambda _done, _total: None)
     return time.perf_counter() - began

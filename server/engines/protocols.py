@@ -4,7 +4,7 @@ Engines get `on_step` and know nothing else of jobs. `on_step` may raise to stop
 `BaseException` that no engine may catch.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -12,7 +12,10 @@ from server.media.clip import Clip
 from variations import Variation
 
 OnStep = Callable[[int, int], None]
-"""Called as `on_step(done, total)` between steps."""
+"""Called as `on_step(done, total)` between steps; `done` never falls, `total` never changes."""
+
+OnPreview = Callable[[Sequence[Clip]], None]
+"""Called once at most, at about 60 % of the work, with one unfinished clip a brief, in order."""
 
 
 def tell_nobody(done: int, total: int) -> None:
@@ -57,6 +60,9 @@ class Transformation:
         ignored: words of the prompt that had none.
         guessed: the preset taken as a guess where nothing was understood, or None.
         notices: sentences the musician should read.
+        model: who made it, for the recipe: name, revision, checksum, device, precision, as far as
+            the engine has them.
+        made: JSON-able facts of how it was made, for the report: what was computed, what shared.
     """
 
     clip: Clip
@@ -65,13 +71,26 @@ class Transformation:
     ignored: tuple[str, ...] = ()
     guessed: str | None = None
     notices: tuple[str, ...] = ()
+    model: Mapping[str, str] = field(default_factory=dict)
+    made: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Transforms(Protocol):
     """Plays the same music with something else."""
 
-    def transform(self, clip: Clip, brief: Brief, *, on_step: OnStep) -> Transformation:
-        """Return the same music in another voice, of exactly the clip's length and rate.
+    def transform(
+        self,
+        clip: Clip,
+        briefs: Sequence[Brief],
+        *,
+        on_step: OnStep,
+        on_preview: OnPreview | None = None,
+    ) -> list[Transformation]:
+        """Return the same music in other voices, one result a brief, in order.
+
+        Each result has exactly the clip's length and rate. What does not depend on the brief is
+        done once for all of them, and a result is the same whichever briefs stand beside it. An
+        engine without previews never calls `on_preview`.
 
         Raises:
             errors.EngineFailed: the engine could not do it, with a sentence for the musician.

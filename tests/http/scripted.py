@@ -1,12 +1,13 @@
 """An engine that does as it is told, so that stories about jobs are short and exact."""
 
 import threading
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from server import errors
-from server.engines.protocols import Brief, OnStep, Transformation
+from server.engines.protocols import Brief, OnPreview, OnStep, Transformation
 from server.jobs.ports import Offer, WorkerNote
 from server.media.clip import Clip
 
@@ -15,46 +16,83 @@ PATIENCE_SECONDS = 20.0
 WORKER = "scripted-worker"
 
 
+def halved(clip: Clip) -> Clip:
+    """Return a clip at half its level."""
+    return clip.with_samples(clip.samples * np.float32(0.5))
+
+
 class ScriptedEngine:
-    """Halves the level of a clip, in four steps; a test may hold it, fail it, and look on.
+    """Halves the level of a clip, in four steps a brief; a test may hold, fail and watch it.
 
     Attributes:
         failure: raised instead of giving a result.
         briefs: what it was asked for, in order.
-        is_stepping: set once a held job has made its first step.
+        clips: what it was given, one a call.
+        play: what it makes of a clip.
+        has_previews: whether it gives a preview after its second step, at a quarter of the level.
+        steps: how many steps it made.
+        is_stepping: set once it has made the step at which it is held.
     """
 
     def __init__(self) -> None:
         self.failure: BaseException | None = None
         self.briefs: list[Brief] = []
+        self.clips: list[Clip] = []
+        self.play: Callable[[Clip], Clip] = halved
+        self.has_previews = False
+        self.steps = 0
         self.is_stepping = threading.Event()
+        self._held_at = 1
         self._may_go_on = threading.Event()
         self._may_go_on.set()
 
-    def hold(self) -> None:
-        """Stop after the first step until `release`."""
+    def hold(self, *, after: int = 1) -> None:
+        """Stop after this step until `release`."""
+        self._held_at = after
         self._may_go_on.clear()
 
     def release(self) -> None:
         """Let a held job go on."""
         self._may_go_on.set()
 
-    def transform(self, clip: Clip, brief: Brief, *, on_step: OnStep) -> Transformation:
+    def transform(
+        self,
+        clip: Clip,
+        briefs: Sequence[Brief],
+        *,
+        on_step: OnStep,
+        on_preview: OnPreview | None = None,
+    ) -> list[Transformation]:
         """Do what the script says."""
-        self.briefs.append(brief)
-        on_step(1, STEPS)
+        self.briefs += briefs
+        self.clips.append(clip)
+        total = STEPS * len(briefs)
+        for done in range(1, total + 1):
+            self._step(done, total, on_step)
+            if done == total // 2 and self.has_previews and on_preview is not None:
+                on_preview([halved(halved(clip)) for _ in briefs])
+        if self.failure is not None:
+            raise self.failure
+        return [self._transformation(clip, brief) for brief in briefs]
+
+    def _step(self, done: int, total: int, on_step: OnStep) -> None:
+        self.steps = done
+        on_step(done, total)
+        if done != self._held_at:
+            return
         self.is_stepping.set()
         if not self._may_go_on.wait(PATIENCE_SECONDS):
             raise errors.EngineFailed("The test never released its engine.")
-        for done in range(2, STEPS + 1):
-            on_step(done, STEPS)
-        if self.failure is not None:
-            raise self.failure
+
+    def _transformation(self, clip: Clip, brief: Brief) -> Transformation:
+        words = brief.prompt.split()
         return Transformation(
-            clip=clip.with_samples(clip.samples * np.float32(0.5)),
+            clip=self.play(clip),
             heard={"bpm": 120.0},
-            understood=tuple(word for word in brief.prompt.split() if word == "strings"),
-            ignored=tuple(word for word in brief.prompt.split() if word == "purple"),
+            understood=tuple(word for word in words if word == "strings"),
+            ignored=tuple(word for word in words if word == "purple"),
+            model={"name": "scripted", "device": "cpu"},
+            made={"steps": STEPS},
         )
 
 

@@ -23,6 +23,10 @@ class Ear:
         self._transcriber = transcriber
         self._heard: OrderedDict[tuple[bytes, float | None], Heard] = OrderedDict()
 
+    def remembers(self, clip: Clip, *, bpm: float | None) -> bool:
+        """Whether this clip is one of the last few."""
+        return (_fingerprint(clip), bpm) in self._heard
+
     def listen(self, clip: Clip, *, bpm: float | None, on_step: OnStep) -> Heard:
         """Return what is heard in a clip, at once if it is one of the last few."""
         key = (_fingerprint(clip), bpm)

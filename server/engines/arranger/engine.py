@@ -4,9 +4,10 @@ Puts the stages in order, shares progress out among them and reports what was he
 knows its own business: `listen`, `prompt`, `orchestrate`, `render`, `blend`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from server.engines.arranger.prompt import Reading
 from server.engines.arranger.render import Orchestra
 from server.engines.arranger.score import Heard, Score
 from server.engines.catalog import Availability
-from server.engines.protocols import Brief, OnStep, Transformation
+from server.engines.protocols import Brief, OnPreview, OnStep, Transformation
 from server.media import resample, window
 from server.media.clip import Clip, Samples
 
@@ -28,17 +29,28 @@ RATE = 44100
 
 SHORTEST_SECONDS = 0.5
 STEPS = 1000
-"""Total of `on_step`; the stages have fixed shares of it."""
+"""Total of `on_step` for one brief; the stages have fixed shares of it."""
 
 _LISTENED, _ARRANGED, _RENDERED = 350, 370, 930
 _SILENT = 1e-4
 _ANALYSED_RATE = 22050
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 TOO_SHORT = "The clip is shorter than half a second; it is returned as it was."
 SILENT = "The clip is silent; it is returned as it was."
 NOTHING_TO_PLAY = "No pitched material was heard; the clip is returned as it was."
 NO_NETWORK = "The transcription model is missing; notes are heard less reliably."
 NO_BANK = "The sound bank is missing; synthesized voices stand in for sampled instruments."
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """What a brief means for a clip; `reason` says why nothing is to be done, None if it is."""
+
+    brief: Brief
+    reading: Reading
+    strength: float
+    reason: str | None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -73,39 +85,91 @@ class Arranger:
         lacks = {NO_NETWORK: model.is_available, NO_BANK: bank.is_available}
         self._lacks = tuple(notice for notice, is_there in lacks.items() if not is_there)
 
-    def transform(self, clip: Clip, brief: Brief, *, on_step: OnStep) -> Transformation:
-        """Return the same music played by something else, in stereo.
+    def transform(
+        self,
+        clip: Clip,
+        briefs: Sequence[Brief],
+        *,
+        on_step: OnStep,
+        on_preview: OnPreview | None = None,
+    ) -> list[Transformation]:
+        """Return the same music played by something else, in stereo; it is listened to once.
 
         A strength of 0 (a flowstep of 1) returns the source's own samples. So does a clip in which
-        nothing can be heard, with a notice that says why.
+        nothing can be heard, with a notice that says why. There are no previews: half a rendering
+        is half of the voices, not a rough version of all.
         """
-        strength = brief.strength
-        if strength is None:
-            strength = blend.strength_of(brief.flowstep)
-        reading = _reading(brief)
-        reason = _why_unchanged(clip, strength)
-        if reason is not None:
-            return _unchanged(clip, brief, reading, strength, reason)
-        stage = self._prepare(clip, brief, reading, strength, on_step)
+        del on_preview
+        plans = [_plan(clip, brief) for brief in briefs]
+        is_work = any(plan.reason is None for plan in plans)
+        source = resample.resample(clip.as_stereo(), RATE) if is_work else clip
+        return [
+            self._carry_out(
+                plan, clip, source, _turn(on_step, number, len(plans)), is_shared=number > 0
+            )
+            for number, plan in enumerate(plans)
+        ]
+
+    def _carry_out(
+        self, plan: _Plan, clip: Clip, source: Clip, on_step: OnStep, *, is_shared: bool
+    ) -> Transformation:
+        if plan.reason is not None:
+            on_step(STEPS, STEPS)
+            return self._unchanged(clip, plan, plan.reason)
+        on_step(0, STEPS)
+        listening = self._listening(source, plan.brief.bpm, is_shared=is_shared)
+        stage = self._prepare(plan, source, on_step)
         if not stage.score.parts and not stage.score.hits:
-            return _unchanged(clip, brief, reading, strength, NOTHING_TO_PLAY)
-        result = self._play(stage, clip, brief.seed, on_step)
-        return _transformation(
+            on_step(STEPS, STEPS)
+            return self._unchanged(clip, plan, NOTHING_TO_PLAY)
+        result = self._play(stage, clip, plan.brief.seed, on_step)
+        return self._transformation(
             result,
-            reading,
-            heard={**_facts(stage), **self._assets_used, **_settings(brief, strength)},
+            plan,
+            heard={**_facts(stage), **self._assets_used},
             notices=(*stage.score.notices, *self._lacks),
+            made={"listening": listening},
         )
 
-    def _prepare(
-        self, clip: Clip, brief: Brief, reading: Reading, strength: float, on_step: OnStep
-    ) -> _Stage:
-        source = resample.resample(clip.as_stereo(), RATE)
-        on_step(0, STEPS)
+    def _listening(self, source: Clip, bpm: float | None, *, is_shared: bool) -> str:
+        """Return where what is heard comes from: another brief, an earlier job, or this one."""
+        if not self._ear.remembers(source, bpm=bpm):
+            return "computed"
+        return "shared" if is_shared else "remembered"
+
+    def _prepare(self, plan: _Plan, source: Clip, on_step: OnStep) -> _Stage:
+        brief, reading = plan.brief, plan.reading
         heard = self._ear.listen(source, bpm=brief.bpm, on_step=_share(on_step, 0, _LISTENED))
-        score = orchestrate.arrange(heard, reading.arrangement, strength=strength, seed=brief.seed)
+        score = orchestrate.arrange(
+            heard, reading.arrangement, strength=plan.strength, seed=brief.seed
+        )
         on_step(_ARRANGED, STEPS)
-        return _Stage(source, heard, score, strength)
+        return _Stage(source, heard, score, plan.strength)
+
+    def _unchanged(self, clip: Clip, plan: _Plan, reason: str) -> Transformation:
+        notices = (reason,) if reason else ()
+        return self._transformation(clip.as_stereo(), plan, notices=notices)
+
+    def _transformation(
+        self,
+        clip: Clip,
+        plan: _Plan,
+        *,
+        notices: tuple[str, ...],
+        heard: Mapping[str, Any] = _NOTHING,
+        made: Mapping[str, Any] = _NOTHING,
+    ) -> Transformation:
+        reading = plan.reading
+        return Transformation(
+            clip=clip,
+            heard={**heard, **_settings(plan.brief, plan.strength)},
+            understood=reading.understood,
+            ignored=reading.ignored,
+            guessed=reading.guessed,
+            notices=notices,
+            model={"name": "arranger", **self._assets_used, "device": "cpu"},
+            made=made,
+        )
 
     def _play(self, stage: _Stage, clip: Clip, seed: int, on_step: OnStep) -> Clip:
         rendering = self._orchestra.render(
@@ -134,6 +198,13 @@ def _bank_name(path: Path | None) -> str:
     return "FluidR3Mono" if path.name.startswith("FluidR3Mono") else "General MIDI"
 
 
+def _plan(clip: Clip, brief: Brief) -> _Plan:
+    strength = brief.strength
+    if strength is None:
+        strength = blend.strength_of(brief.flowstep)
+    return _Plan(brief, _reading(brief), strength, _why_unchanged(clip, strength))
+
+
 def _reading(brief: Brief) -> Reading:
     """Return how to play: a preset as it is, or the musician's words."""
     if brief.variation is not None and not brief.is_custom:
@@ -153,28 +224,15 @@ def _why_unchanged(clip: Clip, strength: float) -> str | None:
     return None
 
 
-def _unchanged(
-    clip: Clip, brief: Brief, reading: Reading, strength: float, reason: str
-) -> Transformation:
-    return _transformation(
-        clip.as_stereo(),
-        reading,
-        heard=_settings(brief, strength),
-        notices=(reason,) if reason else (),
-    )
+def _turn(on_step: OnStep, number: int, count: int) -> OnStep:
+    """Return the `on_step` of one brief among several; the first one listens for all."""
+    played = STEPS - _LISTENED
+    heard = _LISTENED if number else 0
 
+    def report(done: int, _total: int) -> None:
+        on_step(number * played + max(done, heard), _LISTENED + count * played)
 
-def _transformation(
-    clip: Clip, reading: Reading, *, heard: Mapping[str, Any], notices: tuple[str, ...]
-) -> Transformation:
-    return Transformation(
-        clip=clip,
-        heard=heard,
-        understood=reading.understood,
-        ignored=reading.ignored,
-        guessed=reading.guessed,
-        notices=notices,
-    )
+    return report
 
 
 def _share(on_step: OnStep, start: int, end: int) -> OnStep:

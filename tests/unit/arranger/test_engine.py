@@ -40,7 +40,7 @@ def brief(**fields: object) -> Brief:
 
 def transformed(clip: Clip, **fields: object) -> Transformation:
     """Return what the engine makes of a clip."""
-    return arranger().transform(clip, brief(**fields), on_step=nowhere)
+    return arranger().transform(clip, [brief(**fields)], on_step=nowhere)[0]
 
 
 def guitar(seconds: float = 2.0, rate: int = 44100) -> Clip:
@@ -144,19 +144,71 @@ def test_the_same_seed_gives_the_same_samples_and_another_seed_others() -> None:
 
 def test_a_fresh_engine_gives_the_same_samples() -> None:
     """Nothing that an engine did before has an influence."""
-    fresh = Arranger(data_dir=DATA).transform(guitar(), brief(), on_step=nowhere)
+    (fresh,) = Arranger(data_dir=DATA).transform(guitar(), [brief()], on_step=nowhere)
 
     assert np.array_equal(transformed(guitar()).clip.samples, fresh.clip.samples)
 
 
 def test_progress_rises_to_its_end() -> None:
     seen: list[tuple[int, int]] = []
-    arranger().transform(guitar(2.25), brief(), on_step=lambda *step: seen.append(step))
+    arranger().transform(guitar(2.25), [brief()], on_step=lambda *step: seen.append(step))
 
     assert {engine.STEPS} == {total for _, total in seen}
     assert all(a[0] <= b[0] for a, b in pairwise(seen))
     assert (engine.STEPS, engine.STEPS) == seen[-1]
     assert len(seen) > 8
+
+
+def test_briefs_of_one_clip_share_the_listening_and_nothing_else() -> None:
+    """Each sounds as if it were alone, whatever stands beside it."""
+    source = guitar(2.125)
+    presets = [variations.load()[name] for name in ("lofi_chill", "chiptune")]
+    briefs = [brief(variation=preset, seed=3) for preset in presets]
+    identity = brief(strength=0.0)
+    together = arranger().transform(source, [*briefs, identity], on_step=nowhere)
+    alone = [Arranger(data_dir=DATA).transform(source, [each], on_step=nowhere) for each in briefs]
+
+    assert ["computed", "shared"] == [each.made["listening"] for each in together[:2]]
+    assert all(
+        np.array_equal(one.clip.samples, other.clip.samples)
+        for one, (other,) in zip(together, alone, strict=False)
+    )
+    assert np.array_equal(source.as_stereo().samples, together[2].clip.samples)
+
+
+def test_a_clip_heard_before_is_remembered() -> None:
+    source = guitar(2.375)
+    first, again = (transformed(source).made["listening"] for _ in range(2))
+
+    assert ("computed", "remembered") == (first, again)
+
+
+def test_a_hint_of_another_tempo_is_listened_for() -> None:
+    briefs = [brief(bpm=None), brief(bpm=60.0)]
+    results = arranger().transform(guitar(2.0625), briefs, on_step=nowhere)
+
+    assert ["computed", "computed"] == [each.made["listening"] for each in results]
+
+
+def test_progress_over_several_briefs_never_falls() -> None:
+    """One brief of them comes back as it was, at once."""
+    seen: list[tuple[int, int]] = []
+    briefs = [brief(), brief(strength=0.0), brief(seed=5)]
+    arranger().transform(guitar(2.1875), briefs, on_step=lambda *step: seen.append(step))
+    total = seen[0][1]
+
+    assert {total} == {each for _, each in seen}
+    assert all(a[0] <= b[0] for a, b in pairwise(seen))
+    assert (0, total) == (seen[0][0], seen[-1][0])
+
+
+def test_it_says_what_it_plays_with() -> None:
+    """Nothing in it changes from clip to clip, so it belongs to the recipe."""
+    model = transformed(guitar()).model
+
+    assert {"name": "arranger", "device": "cpu"}.items() <= model.items()
+    assert {"transcription", "sound_bank"} < set(model)
+    assert model == transformed(guitar(1.0), strength=0.0).model
 
 
 @pytest.mark.parametrize("after", [0, 3, 10])
@@ -170,7 +222,7 @@ def test_it_can_be_stopped_between_steps(after: int) -> None:
             raise errors.Cancelled
 
     with pytest.raises(errors.Cancelled):
-        arranger().transform(guitar(2.5), brief(), on_step=stop)
+        arranger().transform(guitar(2.5), [brief()], on_step=stop)
 
 
 def test_it_reports_what_it_heard_as_json() -> None:
@@ -222,7 +274,7 @@ def test_the_settings_open_an_engine_and_say_what_is_missing(tmp_path: Path) -> 
     missing = tmp_path / "none.sf2"
     settings = Settings(data_dir=tmp_path, sound_bank=missing, transcription_model=missing)
     availability = engine.availability(settings)
-    result = engine.open_engine(settings).transform(guitar(), brief(), on_step=nowhere)
+    (result,) = engine.open_engine(settings).transform(guitar(), [brief()], on_step=nowhere)
 
     assert availability.available
     assert "transcription model and sound bank" in availability.reason

@@ -69,7 +69,8 @@ def played(name: str, preset: str, strength: float = 1.0, seconds: float = SECON
     """Return a piece played by a preset."""
     variation = variations.load()[preset]
     brief = Brief(variation=variation, prompt=variation.prompt, strength=strength, seed=1)
-    return arranger().transform(piece(name, seconds).clip, brief, on_step=lambda *_: None).clip
+    clip = piece(name, seconds).clip
+    return arranger().transform(clip, [brief], on_step=lambda *_: None)[0].clip
 
 
 @dataclass(frozen=True)
