@@ -5,9 +5,11 @@ Each open websocket holds a thread: `web_threads` bounds how many there can be.
 
 import importlib.util
 import logging
+import os
 import signal
 import socket
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from server.adapters import children
@@ -15,6 +17,9 @@ from server.config import Settings
 
 if TYPE_CHECKING:
     from flask import Flask
+    from werkzeug.serving import BaseWSGIServer
+
+log = logging.getLogger(__name__)
 
 GRACE_SECONDS = 2
 """How long requests in progress may take after the server was told to end."""
@@ -41,18 +46,37 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def run(make_app: "Callable[[], Flask]", settings: Settings, *, descriptor: int | None) -> None:
-    """Serve until told to end, on an inherited socket or on the address of the settings."""
+def listen_second(settings: Settings) -> socket.socket | None:
+    """Return a listening socket on the second port, None where there is none or it is taken.
+
+    Nobody goes without the first port because something else has the second.
+    """
+    if settings.second_port is None:
+        return None
+    try:
+        return listen(settings.host, settings.second_port)
+    except OSError as error:
+        log.warning(
+            "Port %s of %s cannot be used (%s); the server answers at its first port alone.",
+            settings.second_port,
+            settings.host,
+            error.strerror,
+        )
+        return None
+
+
+def run(make_app: "Callable[[], Flask]", settings: Settings, *, descriptors: Sequence[int]) -> None:
+    """Serve until told to end, on listening sockets that are ours from now on."""
     if settings.async_mode == "eventlet":
-        _run_eventlet(make_app, settings, descriptor)
+        _run_eventlet(make_app, descriptors)
     elif importlib.util.find_spec("gunicorn") is not None:
-        _run_gunicorn(make_app, settings, descriptor)
+        _run_gunicorn(make_app, settings, descriptors)
     else:
-        _run_werkzeug(make_app, settings, descriptor)
+        _run_werkzeug(make_app, descriptors)
 
 
 def _run_gunicorn(
-    make_app: "Callable[[], Flask]", settings: Settings, descriptor: int | None
+    make_app: "Callable[[], Flask]", settings: Settings, descriptors: Sequence[int]
 ) -> None:
     from gunicorn.app.base import BaseApplication  # noqa: PLC0415 - not on every platform
     from gunicorn.glogging import Logger  # noqa: PLC0415
@@ -69,7 +93,7 @@ def _run_gunicorn(
         """The application as gunicorn wants it."""
 
         def load_config(self) -> None:
-            for name, value in _gunicorn_settings(settings, descriptor).items():
+            for name, value in _gunicorn_settings(settings, descriptors).items():
                 self.cfg.set(name, value)
             self.cfg.set("logger_class", Logs)
 
@@ -79,9 +103,9 @@ def _run_gunicorn(
     Application().run()
 
 
-def _gunicorn_settings(settings: Settings, descriptor: int | None) -> Mapping[str, Any]:
+def _gunicorn_settings(settings: Settings, descriptors: Sequence[int]) -> Mapping[str, Any]:
     return {
-        "bind": [_address(settings) if descriptor is None else f"fd://{descriptor}"],
+        "bind": [f"fd://{descriptor}" for descriptor in descriptors],
         "worker_class": "gthread",
         "workers": 1,  # the sockets of a room are all in one process
         "threads": settings.web_threads,
@@ -93,31 +117,35 @@ def _gunicorn_settings(settings: Settings, descriptor: int | None) -> Mapping[st
     }
 
 
-def _address(settings: Settings) -> str:
-    host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    return f"{host}:{settings.port}"
-
-
-def _run_eventlet(
-    make_app: "Callable[[], Flask]", settings: Settings, descriptor: int | None
-) -> None:
+def _run_eventlet(make_app: "Callable[[], Flask]", descriptors: Sequence[int]) -> None:
     import eventlet.wsgi  # noqa: PLC0415 - an extra
 
-    listener = _inherited(descriptor) or listen(settings.host, settings.port)
-    eventlet.wsgi.server(
-        eventlet.greenio.GreenSocket(listener), make_app(), log_output=False, debug=False
-    )
+    app = make_app()
+    serving = [
+        eventlet.spawn(
+            eventlet.wsgi.server,
+            eventlet.greenio.GreenSocket(socket.socket(fileno=descriptor)),
+            app,
+            log_output=False,
+            debug=False,
+        )
+        for descriptor in descriptors
+    ]
+    for each in serving:
+        each.wait()
 
 
-def _run_werkzeug(
-    make_app: "Callable[[], Flask]", settings: Settings, descriptor: int | None
-) -> None:
+def _run_werkzeug(make_app: "Callable[[], Flask]", descriptors: Sequence[int]) -> None:
+    app = make_app()
+    servers = [_werkzeug_server(app, each) for each in descriptors]
+    for server in servers[1:]:
+        threading.Thread(target=server.serve_forever, name="second-port", daemon=True).start()
+    servers[0].serve_forever()
+
+
+def _werkzeug_server(app: "Flask", descriptor: int) -> "BaseWSGIServer":
     from werkzeug.serving import make_server  # noqa: PLC0415 - the last resort
 
-    make_server(
-        settings.host, settings.port, make_app(), threaded=True, fd=descriptor
-    ).serve_forever()
-
-
-def _inherited(descriptor: int | None) -> socket.socket | None:
-    return None if descriptor is None else socket.socket(fileno=descriptor)
+    with socket.socket(fileno=os.dup(descriptor)) as listener:
+        host, port = listener.getsockname()[:2]
+    return make_server(host, port, app, threaded=True, fd=descriptor)

@@ -10,7 +10,7 @@ import time
 import urllib.error
 import urllib.request
 from argparse import ArgumentParser, Namespace
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -47,10 +47,12 @@ def run(args: Namespace) -> int:
         redis_url = settings.redis_url or parts.enter_context(
             embedded.valkey(settings.data_dir / "valkey")
         )
-        listener = parts.enter_context(_listen(settings.host, settings.port))
-        crew = _crew(settings, redis_url, listener, workers=args.workers)
+        listeners = [parts.enter_context(_listen(settings.host, settings.port))]
+        if (second := http_server.listen_second(settings)) is not None:
+            listeners.append(parts.enter_context(second))
+        crew = _crew(settings, redis_url, listeners, workers=args.workers)
         parts.callback(crew.end)
-        _serve(crew, settings, listener, stopping)
+        _serve(crew, settings, listeners, stopping)
     return 0
 
 
@@ -66,15 +68,17 @@ class _Stopping:
         self.is_asked = True
 
 
-def _serve(crew: Crew, settings: Settings, listener: socket.socket, stopping: _Stopping) -> None:
-    url = _url(settings.host, listener)
+def _serve(
+    crew: Crew, settings: Settings, listeners: Sequence[socket.socket], stopping: _Stopping
+) -> None:
+    url, *others = [_url(settings.host, listener) for listener in listeners]
     file = settings.data_dir / ADDRESS_FILE
     is_announced = False
     try:
         while not stopping.is_asked:
             crew.look_after()
             if not is_announced and _answers(url):
-                _announce(url, file)
+                _announce(url, file, others=others)
                 is_announced = True
             time.sleep(STEP_SECONDS)
     finally:
@@ -93,17 +97,19 @@ def _listen(host: str, port: int) -> Iterator[socket.socket]:
         yield listener
 
 
-def _crew(settings: Settings, redis_url: str, listener: socket.socket, *, workers: int) -> Crew:
-    port = listener.getsockname()[1]
+def _crew(
+    settings: Settings, redis_url: str, listeners: Sequence[socket.socket], *, workers: int
+) -> Crew:
+    port = listeners[0].getsockname()[1]
     of_child = settings.model_copy(update={"redis_url": redis_url, "port": port})
     environment = of_child.as_environment()
     command = [sys.executable, "-m", "server"]
-    descriptor = listener.fileno()
+    descriptors = [listener.fileno() for listener in listeners]
     web = Member(
         name="web",
-        command=[*command, "web", "--quiet", "--descriptor", str(descriptor)],
+        command=[*command, "web", "--quiet", *(f"--descriptor={each}" for each in descriptors)],
         environment=environment,
-        pass_fds=(descriptor,),
+        pass_fds=descriptors,
     )
     others = [
         Member(
@@ -129,10 +135,10 @@ def _answers(url: str) -> bool:
         return False
 
 
-def _announce(url: str, file: Path) -> None:
+def _announce(url: str, file: Path, *, others: Sequence[str]) -> None:
     facts = {"url": url, "pid": os.getpid()}
     aside = file.with_suffix(".new")
     aside.write_text(json.dumps(facts), encoding="utf-8")
     aside.replace(file)
-    sys.stdout.write(f"MelodyFlow is at {url}\n")
+    sys.stdout.write(f"MelodyFlow is at {' and '.join((url, *others))}\n")
     sys.stdout.flush()
