@@ -7,6 +7,7 @@ import torch
 from audiocraft.data.audio_utils import convert_audio
 from audiocraft.models import MelodyFlow, loaders
 from audiocraft.models.checkpoints import InvalidCheckpoint
+from audiocraft.models.flow import Watch
 from audiocraft.models.melodyflow import Editing
 from torch import Tensor
 
@@ -17,7 +18,7 @@ WORDS = "solo cello in a church"
 
 
 def _edited(model: MelodyFlow, words: list[str | None], **choices: object) -> Tensor:
-    model.set_editing_params(**choices)  # type: ignore[arg-type]
+    model.set_editing_params(**{"regularize": False} | choices)  # type: ignore[arg-type]
     tokens = model.encode_audio(noise("source", 1, 2, 480))
     _, latent = model.edit(tokens, words, return_tokens=True, draw=replay("edit"))
     return latent
@@ -62,13 +63,13 @@ def test_the_top_of_the_flow_keeps_the_source(model: MelodyFlow) -> None:
 
     latent = _edited(model, [WORDS], target_flowstep=1.0)
 
-    assert torch.equal(model.source_latent(tokens, replay("edit")), latent)
+    assert torch.equal(model.lm.source_latent(tokens, replay("edit")), latent)
 
 
 @pytest.mark.parametrize("solver", ["euler", "midpoint"])
 def test_a_higher_flowstep_stays_closer_to_the_source(model: MelodyFlow, solver: str) -> None:
     tokens = model.encode_audio(noise("source", 1, 2, 480))
-    source = model.source_latent(tokens, replay("edit"))
+    source = model.lm.source_latent(tokens, replay("edit"))
 
     far, near, nearest = (
         float((_edited(model, [WORDS], solver=solver, steps=16, target_flowstep=t) - source).norm())
@@ -128,19 +129,99 @@ def test_generation_has_the_frames_of_its_duration(model: MelodyFlow) -> None:
     assert (2, 2, 20 * 40) == audio.shape
 
 
-def test_more_than_the_window_is_refused(model: MelodyFlow) -> None:
+def test_more_than_the_window_is_not_generated(model: MelodyFlow) -> None:
+    model.set_generation_params(duration=4.1)
+
     with pytest.raises(ValueError, match="window"):
-        model.edit(torch.zeros(1, 32, 801), [WORDS])
+        model.generate([WORDS])
 
 
 def test_choices_of_one_caller_do_not_reach_another(model: MelodyFlow) -> None:
-    other = model.with_editing(Editing(steps=3, target_flowstep=0.5))
+    other = MelodyFlow("other", model.compression_model, model.lm, model.max_duration)
+    model.set_editing_params(steps=2, target_flowstep=0.5)
+    model.set_generation_params(steps=2)
     told: list[int] = []
     model.set_custom_progress_callback(lambda done, total: told.append(total))
 
     other.edit(model.encode_audio(noise("source", 1, 2, 80)), [WORDS])
 
     assert [] == told
+    assert (25, 64) == (other.editing_params["steps"], other.generation_params["steps"])
+
+
+def test_halves_of_an_edit_are_the_edit(model: MelodyFlow) -> None:
+    editing = Editing(steps=3, target_flowstep=0.3)
+    start = model.lm.source_latent(model.encode_audio(noise("source", 1, 2, 480)), replay("edit"))
+
+    pivot = model.invert(start, editing, draw=replay("unused"), on_step=_ignore)
+    latent = model.render(pivot, [WORDS], editing)
+
+    assert torch.equal(_edited(model, [WORDS], steps=3, target_flowstep=0.3), latent)
+
+
+def test_a_smaller_batch_gives_the_same_latents(model: MelodyFlow) -> None:
+    editing = Editing(steps=3, target_flowstep=0.3)
+    pivot = noise("pivot", 1, 16, 12)
+    texts = [WORDS, "a choir", ""]
+    told: list[tuple[int, int]] = []
+
+    at_once = model.render(pivot, texts, editing)
+    watch = Watch(on_step=lambda done, total: told.append((done, total)))
+    in_turn = model.render(pivot, texts, editing, rows=1, watch=watch)
+
+    torch.testing.assert_close(at_once, in_turn, atol=1e-4, rtol=1e-4)
+    assert [(n, 9) for n in range(1, 10)] == told
+
+
+@pytest.mark.parametrize("rows", [None, 1])
+def test_a_result_is_foreseen_once_and_close(model: MelodyFlow, rows: int | None) -> None:
+    editing = Editing(steps=10, target_flowstep=0.3)
+    foreseen: list[Tensor] = []
+    watch = Watch(estimates=foreseen.append, estimate_at=0.9)
+
+    latent = model.render(noise("pivot", 1, 16, 12), [WORDS, ""], editing, watch=watch, rows=rows)
+
+    assert [latent.shape] == [estimate.shape for estimate in foreseen]
+    start = noise("pivot", 1, 16, 12)
+    assert float((foreseen[0] - latent).norm()) < 0.5 * float((start - latent).norm())
+
+
+def test_an_edit_can_be_stopped_after_any_step(model: MelodyFlow) -> None:
+    def stop(done: int, total: int) -> None:
+        del total
+        if done == 3:
+            raise KeyboardInterrupt
+
+    model.set_custom_progress_callback(stop)
+
+    with pytest.raises(KeyboardInterrupt):
+        _edited(model, [WORDS], steps=2, target_flowstep=0.3)
+
+
+def test_as_many_sources_as_descriptions_are_edited_beside_each_other(model: MelodyFlow) -> None:
+    tokens = model.encode_audio(noise("sources", 2, 2, 480))
+    model.set_editing_params(steps=3, target_flowstep=0.3, regularize=False)
+
+    _, both = model.edit(tokens, [WORDS, "a choir"], return_tokens=True, draw=_zeros)
+    _, second = model.edit(tokens[1:], ["a choir"], return_tokens=True, draw=_zeros)
+
+    torch.testing.assert_close(both[1:], second, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("words", [[WORDS], [WORDS] * 3])
+def test_numbers_of_sources_and_descriptions_that_do_not_fit_are_refused(
+    model: MelodyFlow, words: list[str | None]
+) -> None:
+    with pytest.raises(ValueError, match="cannot"):
+        model.edit(torch.zeros(2, 16, 8), words)
+
+
+def _ignore(done: int, total: int) -> None:
+    """Ignore progress."""
+
+
+def _zeros(like: Tensor) -> Tensor:
+    return torch.zeros_like(like)
 
 
 @pytest.mark.parametrize(
