@@ -1,6 +1,6 @@
 """The record of jobs in the database: the truth about them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 from datetime import datetime
 from typing import Any
@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from server import errors
 from server.adapters.database import Database
 from server.adapters.tables import jobs
-from server.jobs.record import FINAL, Job, JobError, Output, Status
+from server.jobs.record import FINAL, Job, JobError, Output, Role, Status
 
 _FIELDS = tuple(field.name for field in fields(Job))
 _COLUMNS = tuple(jobs.c[name] for name in _FIELDS)
@@ -151,9 +151,15 @@ def _plain(facts: Any) -> dict[str, Any] | None:
     return None if facts is None else dict(facts)
 
 
+def _output(stored: Mapping[str, Any]) -> Output:
+    facts = dict(stored)
+    role = Role(facts.pop("role", Role.RESULT))  # older records know results alone
+    return Output(**facts, role=role)
+
+
 def _job(row: RowMapping) -> Job:
     values = dict(row)
     values["status"] = Status(values["status"])
-    values["outputs"] = tuple(Output(**output) for output in values["outputs"])
+    values["outputs"] = tuple(_output(output) for output in values["outputs"])
     values["error"] = JobError(**values["error"]) if values["error"] else None
     return Job(**values)

@@ -68,7 +68,7 @@ def _transform(args: argparse.Namespace, output: Path, settings: Settings) -> tu
                 args.source.read_bytes(), name=args.source.name, media_type="audio/*"
             )
             job = here.run(transform, kinds.parse(transform, {"source": source.id, **parameters}))
-            return job, artifacts.read(job.outputs[0].artifact_id) if job.outputs else b""
+            return job, artifacts.read(job.results[0].artifact_id) if job.results else b""
     finally:
         bar.close()
 

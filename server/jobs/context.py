@@ -21,7 +21,7 @@ from server.jobs.ports import (
     Session,
     SessionStore,
 )
-from server.jobs.record import Job, Output, now
+from server.jobs.record import Job, Output, Role, now
 
 REPORT_INTERVAL_SECONDS = 0.1
 """Least time between two records of mere progress; a change of stage is always recorded."""
@@ -67,7 +67,7 @@ class Context:
         is_stopping: Callable[[], bool] = lambda: False,
     ) -> None:
         """Take the job as it was started and the ports it may use."""
-        self.job = job
+        self.job = self._recorded = job
         self.source_seconds = limits.source_seconds
         self._jobs = jobs
         self._artifacts = artifacts
@@ -116,12 +116,17 @@ class Context:
         """Return the bytes of an artifact."""
         return self._artifacts.read(artifact_id)
 
-    def save(self, data: bytes, *, name: str, media_type: str, **facts: Any) -> Artifact:
-        """Store one output of this job under a name."""
+    def save(
+        self, data: bytes, *, name: str, media_type: str, role: Role = Role.RESULT, **facts: Any
+    ) -> Artifact:
+        """Store one file of this job under a name; it is recorded with the next change."""
         artifact = self._artifacts.save(data, name=name, media_type=media_type, **facts)
-        kept = tuple(output for output in self.job.outputs if output.name != name)
-        self.job = replace(self.job, outputs=(*kept, Output(name, artifact.id)))
+        self.job = self.job.with_output(Output(name, artifact.id, role))
         return artifact
+
+    def show(self) -> None:
+        """Record what was stored so far, so that clients see it while the job runs."""
+        self._record(self.job.evolved())
 
     def remember(self, *, last_input: str, last_processed: str) -> None:
         """Note input and result in the job's session, for undo, retry and transform-again."""
@@ -148,7 +153,7 @@ class Context:
             raise errors.Interrupted
 
     def _record(self, after: Job) -> None:
-        before, self.job = self.job, after
         self._jobs.update(after)
+        before, self._recorded, self.job = self._recorded, after, after
         self._reported_at = time.monotonic()
         self._events.publish(event_of(before, after))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from server.jobs.record import Job, Status
+from server.jobs.record import Job, Output, Role, Status
 
 
 class EventName(StrEnum):
@@ -15,6 +15,7 @@ class EventName(StrEnum):
     STARTED = "started"
     RESTARTED = "restarted"
     PROGRESS = "progress"
+    PREVIEW = "preview"
     FINISHED = "finished"
     FAILED = "failed"
     CANCELLED = "cancelled"
@@ -31,12 +32,18 @@ class Event:
 def event_of(before: Job | None, after: Job) -> Event:
     """Return the event that a change from `before` to `after` is."""
     if before is not None and before.status is after.status is Status.RUNNING:
-        return Event(EventName.PROGRESS, after)
+        is_preview = previews_of(after) != previews_of(before)
+        return Event(EventName.PREVIEW if is_preview else EventName.PROGRESS, after)
     if after.status is Status.RUNNING:
         return Event(EventName.STARTED, after)
     if after.status is Status.QUEUED:
         return Event(EventName.QUEUED if before is None else EventName.RESTARTED, after)
     return Event(EventName(after.status), after)
+
+
+def previews_of(job: Job) -> tuple[Output, ...]:
+    """Return the unfinished files that can be heard already."""
+    return tuple(output for output in job.outputs if output.role is Role.PREVIEW)
 
 
 @dataclass(frozen=True, slots=True)

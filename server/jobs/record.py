@@ -58,12 +58,20 @@ class JobError:
     message: str
 
 
+class Role(StrEnum):
+    """What a file is to its job."""
+
+    RESULT = "result"
+    PREVIEW = "preview"
+
+
 @dataclass(frozen=True, slots=True)
 class Output:
-    """One file a job made: its name within the job and the artifact that holds it."""
+    """One file a job made: its name within the job, the artifact that holds it, what it is."""
 
     name: str
     artifact_id: str
+    role: Role = Role.RESULT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +87,7 @@ class Job:
         session_id: the plugin session it belongs to.
         engine: who does it; known once it runs.
         seed: the seed really used.
+        outputs: files, results before previews.
         report: facts about source and result.
         recipe: everything needed to run it again.
         lease_expires_at: a running job whose worker is silent beyond this is taken from it.
@@ -105,6 +114,17 @@ class Job:
     ended_at: datetime | None = None
     expires_at: datetime | None = None
     lease_expires_at: datetime | None = None
+
+    @property
+    def results(self) -> tuple[Output, ...]:
+        """What was asked for, in that order; a preview is no result."""
+        return tuple(output for output in self.outputs if output.role is Role.RESULT)
+
+    def with_output(self, output: Output) -> Self:
+        """Return the record with one more file, or another one of the same name."""
+        others = tuple(each for each in self.outputs if each.name != output.name)
+        outputs = sorted((*others, output), key=lambda each: each.role is Role.PREVIEW)
+        return replace(self, outputs=tuple(outputs))
 
     def evolved(self, **changes: Any) -> Self:
         """Return the next version of the record within the same status."""

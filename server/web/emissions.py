@@ -7,7 +7,7 @@ the events that plugins, front servers and the first MelodyFlow service knew. No
 import json
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -15,7 +15,7 @@ from typing import Any
 from server import errors
 from server.jobs.events import Emission, Event, EventName, Translator
 from server.jobs.ports import ArtifactStore, JobStore
-from server.jobs.record import Job, Status
+from server.jobs.record import Job, Role, Status
 from server.kinds import transform
 from server.web import views
 from server.web.plugin import sound, wording
@@ -40,12 +40,15 @@ def translators(artifacts: ArtifactStore, jobs: JobStore) -> Sequence[Translator
 # Native
 
 
-def native(event: Event, *, artifacts: ArtifactStore, jobs: JobStore) -> Iterable[Emission]:
-    """Send a job's view to those who follow it."""
+def native(event: Event, *, artifacts: ArtifactStore, jobs: JobStore) -> Iterator[Emission]:
+    """Send a job's view to those who follow it, and previews by themselves when there are some."""
     job = event.job
     ahead = jobs.position(job) if job.status is Status.QUEUED else None
     view = job_view(job, position=ahead, artifacts=artifacts)
-    return (Emission("job", view, room_of(job.id)),)
+    yield Emission("job", view, room_of(job.id))
+    if event.name is EventName.PREVIEW:
+        previews = [each for each in view["artifacts"] if each["role"] == Role.PREVIEW]
+        yield Emission("preview", {"job_id": job.id, "artifacts": previews}, room_of(job.id))
 
 
 def room_of(job_id: str) -> str:
@@ -76,6 +79,8 @@ class _Told:
 
 class Legacy:
     """Tells sessions of their jobs: request confirmed, place in the queue, progress, ending.
+
+    Previews are no news here: these clients take every sound they are sent for the result.
 
     Progress never goes back while this object lives, and is told at most twice a second.
     """
@@ -158,7 +163,7 @@ def ending(job: Job, artifacts: ArtifactStore) -> Iterator[Emission]:
         yield from _failure(job, message=error.message, code=error.code)
         return
     try:
-        audio = sound.base64_wav(artifacts, job.outputs[0].artifact_id)
+        audio = sound.base64_wav(artifacts, job.results[0].artifact_id)
     except errors.MelodyflowError as error:
         yield from _failure(job, message=wording.sentence(error), code=error.code)
         return

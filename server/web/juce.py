@@ -162,7 +162,7 @@ def _polled(job: Job) -> views.Polled:
     if job.status is not Status.FINISHED:
         return views.Polled.failed(job, wording.error_of(job).message)
     try:
-        audio = sound.base64_wav(services.artifacts, job.outputs[0].artifact_id)
+        audio = sound.base64_wav(services.artifacts, job.results[0].artifact_id)
     except errors.NotFound as error:
         return views.Polled.failed(job, error.message)
     return views.Polled.completed(job, audio)

@@ -209,7 +209,7 @@ def _solver(value: object) -> str:
 
 
 def _finished(job: Job) -> Response:
-    audio = current().artifacts.read(job.outputs[0].artifact_id)
+    audio = current().artifacts.read(job.results[0].artifact_id)
     seed = str(job.seed)
     wav = formats.FORMATS["wav"].media_type
     if _wants_sound(wav):

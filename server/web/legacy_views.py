@@ -7,10 +7,9 @@ from typing import Any, Self
 import pybase64
 from pydantic import Field
 
-from server.engines.catalog import ENGINES
 from server.jobs import record
 from server.web.errors import Failure
-from server.web.views import View
+from server.web.views import View, licence_of
 
 
 class PlainRefusal(View):
@@ -44,14 +43,13 @@ class TransformView(View):
     def of(cls, job: record.Job, audio: bytes) -> Self:
         """Show a finished transform."""
         report = dict(job.report or {})
-        card = ENGINES.get(job.engine or "")
         return cls(
             audio=base64_of(audio),
             job_id=job.id,
             session_id=job.session_id,
             engine=job.engine,
             seed=job.seed,
-            licence=card.licence if card else None,
+            licence=licence_of(job),
             report=report,
             understood=report.get("understood", []),
             ignored=report.get("ignored", []),

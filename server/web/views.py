@@ -12,7 +12,7 @@ from flask import Response
 from pydantic import BaseModel, Field
 
 from server import errors
-from server.engines.catalog import EngineCard
+from server.engines.catalog import ENGINES, EngineCard
 from server.jobs import record
 from server.jobs.kind import Kind
 from server.jobs.ports import Artifact, ArtifactStore, Offer
@@ -73,14 +73,18 @@ class ArtifactView(View):
     channels: int | None
     size_bytes: int
     expires_at: datetime | None
+    role: record.Role | None = Field(
+        None, description="Within a job: its result, or a preview of one that is not finished."
+    )
 
     @classmethod
-    def of(cls, artifact: Artifact, *, name: str | None = None) -> Self:
+    def of(cls, artifact: Artifact, *, output: record.Output | None = None) -> Self:
         """Show an artifact, under the name it has within its job if there is one."""
         return cls(
             id=artifact.id,
             url=f"/artifacts/{artifact.id}",
-            name=name or artifact.name,
+            name=output.name if output else artifact.name,
+            role=output.role if output else None,
             media_type=artifact.media_type,
             seconds=artifact.seconds,
             sample_rate=artifact.sample_rate,
@@ -94,12 +98,18 @@ def outputs_of(job: record.Job, artifacts: ArtifactStore) -> Iterator[ArtifactVi
     """Show what a job made, as far as it is still there."""
     for output in job.outputs:
         try:
-            yield ArtifactView.of(artifacts.get(output.artifact_id), name=output.name)
+            yield ArtifactView.of(artifacts.get(output.artifact_id), output=output)
         except errors.NotFound:  # deleted or expired; the record stays
             continue
 
 
 # Jobs
+
+
+def licence_of(job: record.Job) -> str | None:
+    """Return what a job's engine stands under, None where the engine is not known."""
+    card = ENGINES.get(job.engine or "")
+    return card.licence if card else None
 
 
 class JobLinks(BaseModel):
@@ -155,7 +165,10 @@ class JobView(Receipt):
     progress: float = Field(description="From 0 to 1.")
     stage: str
     engine: str | None
-    artifacts: list[ArtifactView] = Field(description="What it made, while that is kept.")
+    licence: str | None = Field(description="What the engine and its results stand under.")
+    artifacts: list[ArtifactView] = Field(
+        description="What it made, while that is kept: results in order, then previews."
+    )
     report: dict[str, Any] | None = Field(description="Facts about source and result.")
     recipe: dict[str, Any] | None = Field(description="Everything needed to run it again.")
     error: JobErrorView | None
@@ -180,6 +193,7 @@ class JobView(Receipt):
             progress=job.progress,
             stage=job.stage,
             engine=job.engine,
+            licence=licence_of(job),
             artifacts=list(artifacts),
             report=None if job.report is None else dict(job.report),
             recipe=None if job.recipe is None else dict(job.recipe),

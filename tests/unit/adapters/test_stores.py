@@ -1,5 +1,6 @@
 """The record keeps what it is given, in SQLite and in PostgreSQL alike."""
 
+import json
 import threading
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
@@ -14,7 +15,7 @@ from server.adapters.job_store import SqlJobs
 from server.adapters.session_store import SqlSessions
 from server.adapters.worker_store import SqlWorkers
 from server.jobs.ports import Offer, Session, WorkerNote
-from server.jobs.record import Job, JobError, Output, Status, now
+from server.jobs.record import Job, JobError, Output, Role, Status, now
 
 LEASE = timedelta(seconds=12)
 KEEP = timedelta(hours=24)
@@ -33,7 +34,7 @@ def test_a_job_comes_back_as_it_was_kept(jobs: SqlJobs) -> None:
     job = _job(
         seed=2**63 - 1,
         session_id="s" * 200,
-        outputs=(Output("a.wav", "1"), Output("b.wav", "2")),
+        outputs=(Output("a.wav", "1"), Output("b.wav", "2", Role.PREVIEW)),
         report={"kept": {"bpm": 120.5}},
         recipe={"kind": "transform"},
         error=JobError("storage", "No room."),
@@ -42,6 +43,19 @@ def test_a_job_comes_back_as_it_was_kept(jobs: SqlJobs) -> None:
     jobs.add(job)
 
     assert job == jobs.get(job.id)
+
+
+def test_files_of_older_records_are_results(jobs: SqlJobs, record: Database) -> None:
+    """They were written before there were previews."""
+    job = _job(outputs=(Output("a.wav", "1"),))
+    jobs.add(job)
+    with record.transaction() as connection:
+        older = json.dumps([{"name": "a.wav", "artifact_id": "1"}])
+        connection.execute(
+            text("UPDATE jobs SET outputs = :older WHERE id = :id"), {"older": older, "id": job.id}
+        )
+
+    assert job.outputs == jobs.get(job.id).outputs
 
 
 def test_every_later_version_comes_back_as_well(jobs: SqlJobs) -> None:

@@ -7,7 +7,7 @@ import pytest
 from server import errors
 from server.jobs import context as contexts
 from server.jobs.context import Context
-from server.jobs.record import Status
+from server.jobs.record import Role, Status
 from tests.unit.jobs.workshop import WORDS, Workshop
 
 
@@ -77,6 +77,33 @@ def test_a_late_job_learns_of_it_at_its_next_step(workshop: Workshop) -> None:
 @pytest.mark.parametrize("stop", [errors.Cancelled, errors.TimedOut, errors.Interrupted])
 def test_no_library_can_swallow_a_stop(stop: type[BaseException]) -> None:
     assert not issubclass(stop, Exception)
+
+
+def test_what_is_shown_is_in_the_record_while_the_job_runs(
+    workshop: Workshop, ctx: Context
+) -> None:
+    """As news of its own, and without moving the progress."""
+    ctx.report(0.5)
+    ctx.save(b"rough", name="preview.wav", media_type=WORDS, role=Role.PREVIEW)
+    before = workshop.jobs.get(ctx.job.id)
+    ctx.show()
+    ctx.report(0.6)
+    stored = workshop.jobs.get(ctx.job.id)
+
+    assert () == before.outputs
+    assert ["preview.wav"] == [output.name for output in stored.outputs]
+    assert ["progress", "preview", "progress"] == workshop.heard.names
+    assert [0.5, 0.5, 0.6] == [event.job.progress for event in workshop.heard.events]
+
+
+def test_a_refused_write_leaves_the_job_as_it_was(workshop: Workshop, ctx: Context) -> None:
+    """So that its ending is refused as well: somebody else has it."""
+    before = ctx.job
+    workshop.jobs.update(before.handed_back())
+
+    with pytest.raises(errors.Conflict):
+        ctx.show()
+    assert before == ctx.job
 
 
 def test_the_engine_is_named_in_the_record(workshop: Workshop, ctx: Context) -> None:

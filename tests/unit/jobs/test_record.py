@@ -9,7 +9,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from server import errors
 from server.jobs.events import EventName, event_of
-from server.jobs.record import FINAL, MOVES, Job, Status, new_id
+from server.jobs.record import FINAL, MOVES, Job, Output, Role, Status, new_id
 
 LEASE = timedelta(seconds=12)
 KEEP = timedelta(hours=24)
@@ -123,10 +123,13 @@ def test_events_say_how_a_record_changed() -> None:
     queued = Job(kind="transform", spec={})
     running = queued.started(worker="w", lease=LEASE)
     further = running.evolved(progress=0.5)
+    heard = further.with_output(Output("preview.wav", "1", Role.PREVIEW)).evolved()
     changes = [
         (None, queued),
         (queued, running),
         (running, further),
+        (further, heard),
+        (heard, heard.with_output(Output("a.wav", "2")).evolved()),
         (further, further.handed_back()),
         (further, further.ended(Status.FINISHED, keep=KEEP)),
         (further, further.ended(Status.FAILED, keep=KEEP)),
@@ -137,8 +140,27 @@ def test_events_say_how_a_record_changed() -> None:
         EventName.QUEUED,
         EventName.STARTED,
         EventName.PROGRESS,
+        EventName.PREVIEW,
+        EventName.PROGRESS,
         EventName.RESTARTED,
         EventName.FINISHED,
         EventName.FAILED,
         EventName.CANCELLED,
     ] == [event_of(before, after).name for before, after in changes]
+
+
+def test_results_come_before_previews_in_the_order_they_were_made() -> None:
+    """Whatever came first: who takes the first file takes a result."""
+    job = Job(kind="transform", spec={})
+    made = (("p1", Role.PREVIEW), ("a", Role.RESULT), ("p2", Role.PREVIEW), ("b", Role.RESULT))
+    for name, role in made:
+        job = job.with_output(Output(name, name, role))
+
+    assert ["a", "b", "p1", "p2"] == [output.name for output in job.outputs]
+    assert ["a", "b"] == [output.name for output in job.results]
+
+
+def test_a_file_of_the_same_name_takes_the_place_of_the_older() -> None:
+    job = Job(kind="transform", spec={}, outputs=(Output("a", "1"),))
+
+    assert (Output("a", "2"),) == job.with_output(Output("a", "2")).outputs

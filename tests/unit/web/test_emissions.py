@@ -1,5 +1,6 @@
 """What clients are sent when a job changes."""
 
+import base64
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -14,7 +15,7 @@ from server.adapters.artifacts import StoredArtifacts, open_store
 from server.adapters.database import Database
 from server.adapters.job_store import SqlJobs
 from server.jobs.events import Emission, Event, EventName, event_of
-from server.jobs.record import Job, JobError, Output, Status
+from server.jobs.record import Job, JobError, Output, Role, Status
 from server.media import codec
 from server.media.clip import Clip
 from server.web import emissions
@@ -40,8 +41,8 @@ class Desk:
     def done(self, job: Job, data: bytes = WAV) -> Job:
         """Return a job with a result."""
         artifact = self.artifacts.save(data, name="transformed.wav", media_type="audio/wav")
-        outputs = (Output("transformed.wav", artifact.id),)
-        return job.ended(Status.FINISHED, keep=KEEP, progress=1.0, outputs=outputs)
+        job = job.with_output(Output("transformed.wav", artifact.id))
+        return job.ended(Status.FINISHED, keep=KEEP, progress=1.0)
 
 
 @pytest.fixture
@@ -224,6 +225,39 @@ def test_followers_get_the_view_of_every_change(desk: Desk) -> None:
     assert f"job:{JOB.id}" == waiting.room == running.room
     assert [0, None] == [waiting.payload["position"], running.payload["position"]]
     assert ["queued", "running"] == [waiting.payload["status"], running.payload["status"]]
+
+
+def previewed(desk: Desk) -> tuple[Job, Job]:
+    """Return a running job before and after it has something to be heard."""
+    running = started().evolved(stage="transforming", progress=0.5)
+    artifact = desk.artifacts.save(b"rough", name="preview.wav", media_type="audio/wav")
+    output = Output("preview.wav", artifact.id, Role.PREVIEW)
+    return running, running.with_output(output).evolved()
+
+
+def test_followers_are_told_of_a_preview_by_itself(desk: Desk) -> None:
+    """After the view, which shows it as well."""
+    translate = emissions.translators(desk.artifacts, desk.jobs)[0]
+    view, preview = translate(event_of(*previewed(desk)))
+
+    assert ("job", "preview") == (view.name, preview.name)
+    assert f"job:{JOB.id}" == preview.room
+    assert view.payload["artifacts"] == preview.payload["artifacts"]
+    assert ("preview.wav", "preview") == (
+        preview.payload["artifacts"][0]["name"],
+        preview.payload["artifacts"][0]["role"],
+    )
+
+
+def test_older_clients_are_told_of_no_preview(desk: Desk) -> None:
+    """They would take it for the result; nor does it stand in the way of the result."""
+    before, after = previewed(desk)
+    desk.told(JOB, before)
+    told = desk.told(before, after)
+    (ended,) = payloads(desk.told(after, desk.done(after)), "audio_transformed")
+
+    assert {"progress", "progress_update"} >= set(names(told))
+    assert WAV == base64.b64decode(ended["audio_data"])
 
 
 def test_a_view_has_only_numbers_that_json_has(desk: Desk) -> None:
