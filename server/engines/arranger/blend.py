@@ -1,4 +1,4 @@
-"""The way from a rendered arrangement to the result: levels, blend with the source, last polish.
+"""Levels of a rendered arrangement and its blend with the source.
 
 Works on stereo clips of one length and rate, sample-aligned. Knows nothing of notes or instruments.
 """
@@ -9,15 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import signal
 
-from server.media import loudness, resample, window
 from server.media.clip import Clip, Samples
 
 _FOLLOWED_SECONDS = 0.6
 _LEVEL_FRAME_SECONDS = 0.02
 _FOLLOWED_SHARE = 0.5
 _LEAST_DB, _MOST_DB = -9.0, 6.0
-_FADE_SECONDS = 0.004
-_CEILING_DB = -1.0
 _PERCUSSION_STAYS = 2.5
 """The source's strokes fade with this power of the strength, so they are the last thing to go."""
 
@@ -67,11 +64,6 @@ def _level_curve(clip: Clip) -> NDArray[np.float64]:
     return np.asarray((level + _SILENT) / (math.sqrt(float(power.mean())) + _SILENT))
 
 
-def match(clip: Clip, source: Clip) -> Clip:
-    """Return the clip at the source's loudness."""
-    return loudness.match_loudness(clip, loudness.integrated_loudness(source))
-
-
 def morph(source: Clip, arrangement: Clip, strength: float, *, strokes: Samples) -> Clip:
     """Return an equal-power blend: only the source at 0, only the arrangement at 1.
 
@@ -83,11 +75,3 @@ def morph(source: Clip, arrangement: Clip, strength: float, *, strokes: Samples)
     mixed = math.sin(angle) * arrangement.samples + math.cos(angle) * source.samples
     mixed = mixed + (stays - math.cos(angle)) * strokes
     return source.with_samples(mixed.astype(np.float32))
-
-
-def finished(clip: Clip, *, like: Clip) -> Clip:
-    """Return the clip at the rate and of exactly the length of another, faded and limited."""
-    back = resample.resample(clip, like.sample_rate)
-    samples = window.fit_length(back.samples, like.length)
-    faded = window.fade_edges(samples, round(_FADE_SECONDS * like.sample_rate))
-    return loudness.limit(Clip(faded, like.sample_rate), ceiling_db=_CEILING_DB)

@@ -21,7 +21,7 @@ from server.engines.arranger.render import Orchestra
 from server.engines.arranger.score import Heard, Score
 from server.engines.catalog import Availability
 from server.engines.protocols import Brief, OnPreview, OnStep, Transformation
-from server.media import resample, window
+from server.media import mastering, resample, window
 from server.media.clip import Clip, Samples
 
 RATE = 44100
@@ -179,14 +179,14 @@ class Arranger:
         played = Clip(window.fit_length(rendering.mix, source.length), RATE)
         followed = blend.follow(blend.without_offset(played), source)
         on_step(_RENDERED + 20, STEPS)
-        matched = blend.match(followed, source)
+        matched = mastering.match(followed, source)
         on_step(_RENDERED + 35, STEPS)
         if stage.strength < 1.0:
             strokes = _strokes(stage.heard, source.length)
             morphed = blend.morph(source, matched, stage.strength, strokes=strokes)
-            matched = blend.match(morphed, source)
+            matched = mastering.match(morphed, source)
             on_step(_RENDERED + 50, STEPS)
-        result = blend.finished(matched, like=clip)
+        result = mastering.finished(matched, like=clip)
         on_step(STEPS, STEPS)
         return result
 
