@@ -26,3 +26,14 @@ def rotate(x: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
     even, odd = x[..., 0::2], x[..., 1::2]
     pairs = torch.stack((even * cosine - odd * sine, even * sine + odd * cosine), dim=-1)
     return pairs.flatten(-2).to(x.dtype)
+
+
+def rotate_in_place(x: Tensor, turns: Tensor) -> Tensor:
+    """Rotate the pairs of `[B, T, H, D]`, whose layout is kept, by complex `[T, 1, D / 2]`.
+
+    A pair is a complex number where it lies, so float32 needs one pass and no copy; anything
+    narrower is rotated in float32 and rounded once.
+    """
+    wide = x.float()
+    torch.view_as_complex(wide.view(*wide.shape[:-1], -1, 2)).mul_(turns)
+    return x if wide is x else x.copy_(wide)

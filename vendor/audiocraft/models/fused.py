@@ -1,0 +1,303 @@
+"""The flow model once more, evaluated faster over the same weights.
+
+What stays the same during a solve is computed once: keys and values of the texts, the timestep
+embeddings of the whole grid (added to the biases of the norms they follow), rotations, masks.
+What is known to be zero is left out: a row without text has no cross-attention. The plain path in
+`audiocraft.models.flow` is what this one is compared with.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from audiocraft.models import solvers
+from audiocraft.modules.attention import attention
+from audiocraft.modules.products import Product
+from audiocraft.modules.rope import rotate_in_place
+from audiocraft.modules.transformer import TransformerLayer
+
+if TYPE_CHECKING:  # the flow model may offer this evaluation
+    from audiocraft.models.flow import FlowModel
+
+Norm = tuple[Tensor, Tensor]
+"""Gain and bias."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Layer:
+    """Weights of one layer; the biases of the attentions' norms come with the timestep."""
+
+    query_key_value: Product
+    self_out: Product
+    cross_query: Product
+    cross_key_value: Product
+    cross_out: Product
+    up: Product
+    down: Product
+    self_gain: Tensor
+    cross_gain: Tensor
+    feed_forward_norm: Norm
+    leaving: Product | None  # half of the skip projection that meets this layer's output later
+    joining: Product | None  # half of the skip projection in front of this layer
+
+
+@dataclass(frozen=True, kw_only=True)
+class Text:
+    """What the rows with text listen to.
+
+    Attributes:
+        keys: `[layers, rows, heads, S, D]`, the zero key in front where the model has one.
+        values: likewise.
+        mask: additive, `[rows, 1, 1, S]`; None where there is no padding.
+    """
+
+    keys: Tensor
+    values: Tensor
+    mask: Tensor | None
+
+    def of(self, rows: Tensor) -> "Text":
+        """Return the same for a batch of those rows."""
+        mask = None if self.mask is None else self.mask.index_select(0, rows)
+        keys, values = (x.index_select(1, rows) for x in (self.keys, self.values))
+        return Text(keys=keys, values=values, mask=mask)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Batch:
+    """Which rows are evaluated for a number of latents.
+
+    Attributes:
+        rows: the latent of every row, those with text first; None means each latent once.
+        wanted: latents with text, as many as rows with text.
+        text: one entry a row with text; None where there is none.
+    """
+
+    rows: Tensor | None
+    wanted: Tensor
+    text: Text | None
+
+
+class FusedFlow:
+    """A second evaluation of a flow model's weights, where they are when it is made.
+
+    Moving or changing the model afterwards needs a new one. With a `precision` the weights are
+    cast once and held a second time; statistics of norms, softmax and everything outside the
+    network stay in float32.
+    """
+
+    def __init__(self, lm: "FlowModel", *, precision: torch.dtype | None = None) -> None:
+        transformer, self._lm = lm.transformer, lm
+        self._device = lm.in_proj.weight.device
+        self._dtype = precision or lm.in_proj.weight.dtype
+        layers = cast("list[TransformerLayer]", list(transformer.layers))
+        own = layers[0].self_attn
+        self._heads, self._zero_key = own.num_heads, own.add_zero_attn
+        self._attend = attention(
+            self._device,
+            self._dtype,
+            head_dim=own.out_proj.in_features // own.num_heads,
+            zero_key=self._zero_key,
+        )
+        frequencies = torch.stack([layer.self_attn.rope.frequencies for layer in layers]).float()
+        self._turns = _Turns(frequencies)
+        self._attention_biases = torch.stack(
+            [torch.stack((layer.norm1.bias, layer.norm_cross.bias)) for layer in layers]
+        ).detach()
+        self._in, self._out = self._product(lm.in_proj.weight), self._product(lm.out_proj.weight)
+        self._out_norm = self._norm(lm.out_norm)
+        self._layers = [self._layer(layer, index) for index, layer in enumerate(layers)]
+
+    @torch.no_grad()
+    def velocity(
+        self, condition: Tensor, mask: Tensor, grid: Tensor, *, guided: bool
+    ) -> solvers.Velocity:
+        """Return the velocity of one solve; it means what the plain one means.
+
+        `condition` `[n, S, dim]` and `mask` `[n, S]` come from the text conditioner; `grid`
+        `[steps + 1]` holds every flow step that will be asked for.
+        """
+        heard = [row for row, has_text in enumerate(mask.bool().any(dim=1).tolist()) if has_text]
+        text = self._text(condition[heard], mask[heard]) if heard else None
+        flowsteps = grid.to(self._device)
+        scales = (flowsteps.square() + (1 - flowsteps).square()).sqrt()
+        biases = self._biases(flowsteps)
+        at = _position_in(grid)
+        batches: dict[int, _Batch] = {}
+
+        @torch.no_grad()
+        def evaluate(z: Tensor, t: Tensor) -> Tensor:
+            if len(z) not in batches:
+                # a regularised call brings every latent twice; each copy has the same description
+                names = [row % len(condition) for row in range(len(z))]
+                texts = [heard.index(name) if name in heard else None for name in names]
+                batches[len(z)] = self._batch(texts, text, guided=guided)
+            index = at(t)
+            return self._field(z / scales[index], biases[index], batches[len(z)])
+
+        return evaluate
+
+    # what a solve computes once
+
+    def _text(self, condition: Tensor, mask: Tensor) -> Text:
+        source, present = condition.to(self._device, self._dtype), mask.to(self._device).bool()
+        if self._zero_key:  # in front, never masked
+            source = functional.pad(source, (0, 0, 1, 0))
+            present = functional.pad(present, (1, 0), value=True)
+        pairs = torch.stack([layer.cross_key_value.of(source) for layer in self._layers])
+        split = pairs.view(*pairs.shape[:3], 2, self._heads, -1)  # [L, n, S, 2, H, D]
+        keys, values = split.permute(3, 0, 1, 4, 2, 5).contiguous().unbind()
+        log_mask = torch.log(present.to(self._dtype))[:, None, None]
+        return Text(keys=keys, values=values, mask=None if bool(present.all()) else log_mask)
+
+    def _biases(self, flowsteps: Tensor) -> Tensor:
+        """Return `[steps + 1, layers, 2, dim]`: the attentions' norms, shifted by the timestep."""
+        timesteps: Tensor = self._lm.timestep_embedder(flowsteps[:, None])
+        return (timesteps[:, :, None] + self._attention_biases).to(self._dtype)
+
+    def _batch(self, texts: list[int | None], text: Text | None, *, guided: bool) -> _Batch:
+        wanted = [row for row, entry in enumerate(texts) if entry is not None]
+        # a guided latent without text is its own null row: both terms of the guidance are equal
+        free = [row for row, entry in enumerate(texts) if guided or entry is None]
+        entries = [entry for entry in texts if entry is not None]
+        in_order = wanted + free == list(range(len(texts)))
+        return _Batch(
+            rows=None if in_order else torch.tensor(wanted + free, device=self._device),
+            wanted=torch.tensor(wanted, device=self._device, dtype=torch.int64),
+            text=text.of(torch.tensor(entries, device=self._device)) if text and wanted else None,
+        )
+
+    # what every evaluation computes
+
+    def _field(self, z: Tensor, biases: Tensor, batch: _Batch) -> Tensor:
+        x = self._in.of(z.transpose(1, 2).to(self._dtype))
+        x = self._transform(x, biases, batch)
+        x = functional.layer_norm(x, x.shape[-1:], *self._out_norm)
+        rows = self._out.of(x).transpose(1, 2).to(z.dtype) * math.sqrt(2)
+        return rows if batch.rows is None else self._combined(rows, batch, like=z)
+
+    def _combined(self, rows: Tensor, batch: _Batch, *, like: Tensor) -> Tensor:
+        wanted, free = rows[: len(batch.wanted)], rows[len(batch.wanted) :]
+        if len(free) < len(like):  # not guided: only brought back into order
+            return torch.empty_like(rows).index_copy_(0, cast("Tensor", batch.rows), rows)
+        coefficient = self._lm.cfg_coef
+        null = free.index_select(0, batch.wanted)
+        return free.index_copy(0, batch.wanted, (1 + coefficient) * wanted - coefficient * null)
+
+    def _transform(self, x: Tensor, biases: Tensor, batch: _Batch) -> Tensor:
+        turns = self._turns.of(x.shape[1])
+        waiting: list[Tensor] = []
+        for index, layer in enumerate(self._layers):
+            if layer.joining is not None:
+                earlier = waiting.pop()
+                x = layer.joining.add_to(earlier, x)
+            x = self._hear_itself(x, layer, biases[index, 0], turns[index])
+            if index == 0 and batch.rows is not None:  # all rows of one latent are equal so far
+                x = x.index_select(0, batch.rows)
+            if batch.text is not None:
+                self._hear_text(x[: len(batch.wanted)], layer, biases[index, 1], batch.text, index)
+            y = functional.layer_norm(x, x.shape[-1:], *layer.feed_forward_norm)
+            x = layer.down.add_to(x, torch.ops.aten.gelu_(layer.up.of(y)))
+            if layer.leaving is not None:
+                waiting.append(layer.leaving.of(x))
+        return x
+
+    def _hear_itself(self, x: Tensor, layer: _Layer, bias: Tensor, turns: Tensor) -> Tensor:
+        y = functional.layer_norm(x, x.shape[-1:], layer.self_gain, bias)
+        heads = layer.query_key_value.of(y).view(*x.shape[:2], 3, self._heads, -1)
+        rotate_in_place(heads[:, :, :2].flatten(2, 3), turns)
+        query, key, value = heads.permute(2, 0, 3, 1, 4)
+        mixture = self._attend(query, key, value)
+        return layer.self_out.add_to(x, mixture.transpose(1, 2).flatten(-2))
+
+    def _hear_text(self, x: Tensor, layer: _Layer, bias: Tensor, text: Text, index: int) -> None:
+        y = functional.layer_norm(x, x.shape[-1:], layer.cross_gain, bias)
+        query = layer.cross_query.of(y).view(*x.shape[:2], self._heads, -1).transpose(1, 2)
+        mixture = functional.scaled_dot_product_attention(
+            query, text.keys[index], text.values[index], attn_mask=text.mask
+        )
+        layer.cross_out.add_to(x, mixture.transpose(1, 2).flatten(-2))
+
+    # weights
+
+    def _cast(self, weight: Tensor) -> Tensor:
+        return weight.detach().to(self._dtype)
+
+    def _product(self, weight: Tensor) -> Product:
+        return Product(self._cast(weight))
+
+    def _norm(self, norm: torch.nn.LayerNorm) -> Norm:
+        return self._cast(norm.weight), self._cast(norm.bias)
+
+    def _layer(self, layer: TransformerLayer, index: int) -> _Layer:
+        own, cross = layer.self_attn, layer.cross_attention
+        dim = own.out_proj.in_features
+        return _Layer(
+            query_key_value=self._product(own.in_proj_weight),
+            self_out=self._product(own.out_proj.weight),
+            cross_query=self._product(cross.in_proj_weight[:dim]),
+            cross_key_value=self._product(cross.in_proj_weight[dim:]),
+            cross_out=self._product(cross.out_proj.weight),
+            up=self._product(layer.linear1.weight),
+            down=self._product(layer.linear2.weight),
+            self_gain=self._cast(layer.norm1.weight),
+            cross_gain=self._cast(layer.norm_cross.weight),
+            feed_forward_norm=self._norm(layer.norm2),
+            leaving=self._leaving(index),
+            joining=self._joining(index),
+        )
+
+    def _leaving(self, index: int) -> Product | None:
+        """Return the half for a kept output, applied at once: nothing is copied or concatenated."""
+        transformer = self._lm.transformer
+        count = len(transformer.skip_projections)
+        if index >= count:
+            return None
+        taken_by = transformer.middle + count - index  # last in, first out
+        projection = cast("torch.nn.Linear", transformer.skip_projections[taken_by % count])
+        return self._product(projection.weight[:, projection.out_features :])
+
+    def _joining(self, index: int) -> Product | None:
+        transformer = self._lm.transformer
+        if index <= transformer.middle:
+            return None
+        skips = transformer.skip_projections
+        projection = cast("torch.nn.Linear", skips[index % len(skips)])
+        return self._product(projection.weight[:, : projection.out_features])
+
+
+class _Turns:
+    """Rotations of every layer and position for the last length asked for."""
+
+    def __init__(self, frequencies: Tensor) -> None:
+        """Take `[layers, D / 2]`."""
+        self._frequencies = frequencies
+        self._last = torch.empty(len(frequencies), 0, 1, 0)
+
+    def of(self, length: int) -> Tensor:
+        """Return complex `[layers, length, 1, D / 2]`."""
+        if self._last.shape[1] != length:
+            positions = torch.arange(length, device=self._frequencies.device, dtype=torch.float32)
+            phase = positions[:, None] * self._frequencies[:, None]
+            self._last = torch.polar(torch.ones_like(phase), phase).unsqueeze(2)
+        return self._last
+
+
+def _position_in(grid: Tensor) -> Callable[[Tensor], int]:
+    """Return a function that finds a flow step of the grid.
+
+    A step taken from the grid tells its position by where it lies in memory. To ask for its value
+    would make the host wait for the device, at every evaluation.
+    """
+    values = grid.tolist()
+
+    def position(t: Tensor) -> int:
+        if t.numel() == 1 and t.untyped_storage().data_ptr() == grid.untyped_storage().data_ptr():
+            return (t.storage_offset() - grid.storage_offset()) // grid.stride(0)
+        return values.index(t.item())
+
+    return position
