@@ -18,9 +18,12 @@ from pydantic import BaseModel
 from server import kinds
 from server.media import formats
 from server.web import errors, views
+from server.web.plugin import vocabulary
 
 DOCUMENT = "/openapi.json"
 PAGE = "/docs"
+EVENTS = "x-socketio"
+"""Where the document describes what OpenAPI has no words for: the events of both directions."""
 
 _BINARY = {"type": "string", "format": "binary"}
 _AUDIO = {
@@ -54,7 +57,7 @@ def publish(app: OpenAPI) -> None:
     app.config["SWAGGER_CONFIG"] = {"validatorUrl": None}  # else the page asks a foreign host
 
     def document() -> ResponseReturnValue:
-        return jsonify(app.api_doc)
+        return jsonify({**app.api_doc, EVENTS: vocabulary.described()})
 
     def page() -> ResponseReturnValue:
         return redirect(f"{PAGE}/{RegisterPlugin.name}")

@@ -10,48 +10,19 @@ from typing import Any
 
 from flask import Response
 from flask_openapi.blueprint import APIBlueprint
-from pydantic import BaseModel, Field
+from pydantic import BaseModel
 
 from server import errors
 from server.jobs.record import Job, Status, new_id
 from server.web import documentation, parsing
 from server.web import errors as failures
 from server.web.documentation import answers
-from server.web.plugin import orders, payload, sessions, sound, views, wording
+from server.web.plugin import orders, payload, requests, sessions, sound, views, wording
 from server.web.services import current
 
 api = APIBlueprint(
     "juce", __name__, abp_tags=[documentation.tag("plugins", "The contract of the JUCE plugin.")]
 )
-
-
-class TransformRequest(BaseModel):
-    """A transform, as the plugin asks for it. Numbers may be sent as text."""
-
-    audio_data: str | None = Field(
-        None, description="Base64 of an audio file; without it the session's last audio is used."
-    )
-    session_id: str | None = Field(None, description="Made up where it is missing.")
-    variation: str | None = Field(None, description="A preset, or custom with custom_prompt.")
-    custom_prompt: str | None = Field(None, description="Replaces the preset's prompt.")
-    flowstep: float | str | None = Field(
-        None, description="In (0, 1]; higher stays closer to the source. Unset: the preset's."
-    )
-    solver: str = Field("euler", description="euler or midpoint, in any case.")
-    seed: int | str | None = Field(None, description="-1 or none draws one.")
-
-
-class UndoRequest(BaseModel):
-    """Which session is to have back what it submitted."""
-
-    session_id: str
-
-
-class CropRequest(BaseModel):
-    """Audio that a session goes on from."""
-
-    audio_data: str = Field(description="Base64 of an audio file.")
-    session_id: str | None = Field(None, description="Made up where it is missing.")
 
 
 class SessionPath(BaseModel):
@@ -60,7 +31,7 @@ class SessionPath(BaseModel):
     session_id: str
 
 
-_UNDO = {"content": {"application/json": {"schema": UndoRequest.model_json_schema()}}}
+_UNDO = {"content": {"application/json": {"schema": requests.SessionRequest.model_json_schema()}}}
 
 
 def _with_audio(model: type[BaseModel]) -> dict[str, Any]:
@@ -69,7 +40,7 @@ def _with_audio(model: type[BaseModel]) -> dict[str, Any]:
 
 @api.post(
     "/api/juce/transform_audio",
-    request_body=_with_audio(TransformRequest),
+    request_body=_with_audio(requests.TransformRequest),
     responses=answers({200: views.Submitted}, 400, 413, 503, 507, refusal=views.PluginRefusal),
 )
 def transform_audio() -> Response:
@@ -106,7 +77,7 @@ def undo_transform() -> Response:
 
 @api.post(
     "/api/juce/update_cropped_audio",
-    request_body=_with_audio(CropRequest),
+    request_body=_with_audio(requests.CropRequest),
     responses=answers({200: views.Cropped}, 400, 413, 503, 507, refusal=views.PluginRefusal),
 )
 def update_cropped_audio() -> Response:
@@ -174,7 +145,8 @@ def _no_audio(session_id: str, status: str, error: str) -> Response:
 
 def _as_plugins_know(failure: failures.Failure, error: Exception) -> failures.Failure:
     if isinstance(error, errors.MelodyflowError):
-        failure = replace(failure, message=wording.sentence(error))
+        sentence, field = wording.sentence(error), wording.field_of(error)
+        failure = replace(failure, message=sentence, field=field)
     status = _STATUSES.get(failure.status, failure.status)
     return replace(failure, status=status)
 

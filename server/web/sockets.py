@@ -66,9 +66,12 @@ def _answered(answer: Answer) -> Callable[..., object]:
 def _refused(sent: Fields, error: errors.MelodyflowError) -> object:
     message = wording.sentence(error)
     session_id = sent.get("session_id")
-    told = {"session_id": session_id} if _is_session_id(session_id) else {}
-    reply("error", {"message": message, "code": error.code, **told})
-    return {"error": {"code": error.code, "message": message}}
+    known = {"session_id": session_id} if _is_session_id(session_id) else {}
+    told = {"message": message, "code": error.code}
+    if (field := wording.field_of(error)) is not None:
+        told["field"] = field
+    reply("error", {**told, **known})
+    return {"error": told}
 
 
 def _is_session_id(value: object) -> bool:

@@ -15,7 +15,9 @@ class PluginRefusal(View):
     """A failure, as plugins read it."""
 
     success: bool = False
-    error: str
+    error: str = Field(description="A sentence for people.")
+    code: str = Field(description="For programs.")
+    field: str | None = Field(None, description="The input that is wrong, where it is one.")
 
 
 class Submitted(View):
@@ -130,4 +132,5 @@ class Latest(View):
 
 def plugin_refusal(failure: Failure) -> Mapping[str, Any]:
     """Return how plugins are told of a failure."""
-    return PluginRefusal(error=wording.final(failure.message)).model_dump()
+    sentence = wording.final(failure.message)
+    return PluginRefusal(error=sentence, code=failure.code, field=failure.field).model_dump()

@@ -23,6 +23,7 @@ WARM_UP_WORDS = (
 )
 """Plugins that find one of these in a refusal wait for a warm-up to end, for ever."""
 
+_SOUND = frozenset({"audio", "source"})
 _BUSY = "Transform already in progress"
 _VAGUE = "The server could not do this."
 _CANCELLED = JobError("cancelled", "The job was cancelled.")
@@ -89,6 +90,11 @@ def error_of(job: Job) -> JobError:
 def sentence(error: errors.MelodyflowError) -> str:
     """Return how clients are told of an error."""
     return _BUSY if isinstance(error, errors.Busy) else final(error.message)
+
+
+def field_of(error: errors.MelodyflowError) -> str | None:
+    """Return the field that is wrong, by the name clients sent it under."""
+    return "audio_data" if error.field in _SOUND else error.field
 
 
 def final(message: str) -> str:

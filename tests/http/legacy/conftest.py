@@ -30,9 +30,13 @@ def make_stage(tmp_path: Path, empty_record: Path) -> Iterator[MakeStage]:
             news = Loudspeaker(opened)
             started = stack.enter_context(world(tmp_path, opened, events=news, **settings))
             news.plug_into(started.client.application.extensions["socketio"])
-            return Stage(world=started, news=news)
+            stages.append(Stage(world=started, news=news))
+            return stages[-1]
 
+        stages: list[Stage] = []
         yield make
+        for each in stages:
+            each.check_grammar()
 
 
 @pytest.fixture

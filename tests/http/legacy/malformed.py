@@ -42,6 +42,26 @@ TRANSFORMS: dict[str, dict[str, Any]] = {
     "session as an object": {"audio_data": SOUND, "variation": "celtic", "session_id": {}},
 }
 
+_OTHER_FIELDS = {
+    "nothing": "variation",
+    "no preset": "variation",
+    "null preset": "variation",
+    "unknown preset": "variation",
+    "preset of wrong type": "variation",
+    "custom without words": "custom_prompt",
+    "words of wrong type": "custom_prompt",
+    "endless words": "custom_prompt",
+    "no audio": "audio_data",
+}
+
+
+def field_of(name: str) -> str:
+    """Return the field that is wrong in a transform of the table."""
+    word = next(each for each in name.split() if each not in ("negative", "unknown", "endless"))
+    last = {"audio": "audio_data", "session": "session_id"}
+    return _OTHER_FIELDS.get(name) or last.get(word, word)
+
+
 SESSIONS: dict[str, dict[str, Any]] = {
     "nothing": {},
     "null": {"session_id": None},

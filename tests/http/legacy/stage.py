@@ -2,13 +2,15 @@
 
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from flask_socketio import SocketIO
 
 from server.jobs.events import Event, EventName
 from server.web import emissions
+from server.web.plugin import vocabulary
+from server.web.views import View
 from tests.http import sounds
 from tests.http.world import Stores, World
 
@@ -102,10 +104,18 @@ class Stage:
 
     world: World
     news: Loudspeaker
+    callers: list[Caller] = field(default_factory=list)
 
     def caller(self) -> Caller:
         """Connect."""
-        return Caller(self.world)
+        self.callers.append(Caller(self.world))
+        return self.callers[-1]
+
+    def check_grammar(self) -> None:
+        """Hold everything that anybody heard against what the vocabulary says of it."""
+        for caller in self.callers:
+            for name, payload in caller.heard:
+                check_message(name, payload)
 
     def ordered(self, **fields: Any) -> tuple[Caller, str]:
         """Connect and have a transform done; returns the connection and its session."""
@@ -135,6 +145,16 @@ class Stage:
         session_id = self.submit(**fields)
         self.news.await_ending(session_id)
         return session_id
+
+
+def check_message(name: str, payload: Mapping[str, Any]) -> None:
+    """Refuse a message that the vocabulary does not know, or knows with other fields."""
+    fields = vocabulary.TOLD[name].fields
+    if issubclass(fields, View):  # an answer of a route too, which has tests of its own
+        schema = fields.model_json_schema(mode="serialization")
+        assert set(schema["properties"]) == set(payload)
+    else:
+        fields.model_validate(payload)
 
 
 def plugin_request() -> dict[str, Any]:

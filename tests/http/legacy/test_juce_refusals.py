@@ -16,13 +16,14 @@ POSTS = (
 )
 
 
-@pytest.mark.parametrize("body", malformed.TRANSFORMS.values(), ids=malformed.TRANSFORMS)
-def test_a_wrong_transform_is_refused(stage: Stage, body: dict[str, Any]) -> None:
-    """400, with a sentence, without the audio, and without a word of warming up."""
+@pytest.mark.parametrize("name", malformed.TRANSFORMS)
+def test_a_wrong_transform_is_refused(stage: Stage, name: str) -> None:
+    """400, with field and sentence, without the audio, and without a word of warming up."""
+    body = malformed.TRANSFORMS[name]
     refused = stage.post(POSTS[0], body, status=400)
 
-    assert {"success", "error"} == set(refused)
-    assert refused["success"] is False
+    assert {"success", "error", "code", "field"} == set(refused)
+    assert (False, malformed.field_of(name)) == (refused["success"], refused["field"])
     assert refused["error"]
     assert refused["error"] == wording.final(refused["error"])
     assert malformed.says_nothing_of(refused["error"], body)
@@ -87,7 +88,8 @@ def test_a_broken_record_tells_nothing_of_itself(
     monkeypatch.setattr(type(stage.world.jobs), "newest_in_session", lambda *_: 1 // 0)
     refused = stage.poll("daw", status=500)
 
-    assert {"success": False, "error": "Something went wrong on the server."} == refused
+    assert "Something went wrong on the server." == refused["error"]
+    assert ("internal", None) == (refused["code"], refused["field"])
 
 
 @pytest.mark.parametrize("route", POSTS)

@@ -22,14 +22,16 @@ NATIVE = ("follow", "unfollow")
 EVENTS = ("transform_audio_request", "begin_restore_audio", *WITH_SESSION, *WITH_AUDIO, *NATIVE)
 
 
-@pytest.mark.parametrize("payload", malformed.TRANSFORMS.values(), ids=malformed.TRANSFORMS)
-def test_a_wrong_transform_is_refused(stage: Stage, payload: dict[str, Any]) -> None:
-    """`error` has a text for a message, and nothing else happens."""
+@pytest.mark.parametrize("name", malformed.TRANSFORMS)
+def test_a_wrong_transform_is_refused(stage: Stage, name: str) -> None:
+    """`error` has a text for a message, the field's name, and nothing else happens."""
+    payload = malformed.TRANSFORMS[name]
     caller = stage.caller()
     acknowledged = caller.say("transform_audio_request", payload)
     message = caller.last("error")["message"]
 
     assert ["error"] == caller.names
+    assert malformed.field_of(name) == caller.last("error")["field"]
     assert message == wording.final(message) == acknowledged["error"]["message"]
     assert malformed.says_nothing_of(message, payload)
     assert 0 == stage.world.services.jobs.waiting()
