@@ -23,6 +23,7 @@
 
     Stop (BaseException: no `except Exception` of a library can swallow it)
     ├── Cancelled
+    ├── DeviceLost
     ├── Interrupted
     └── TimedOut
 
@@ -176,6 +177,13 @@ class Stop(BaseException):
 
 class Cancelled(Stop):
     """The job was cancelled."""
+
+
+class DeviceLost(Stop):
+    """The card that computes does not answer this process any more; a fresh process may reach it.
+
+    The job is handed back once; the worker process ends and is started anew.
+    """
 
 
 class Interrupted(Stop):

@@ -1,7 +1,7 @@
 """The table of engines: all that the web process knows about them.
 
 `module` is a string on purpose: only a worker imports it, so nothing heavy is ever reached from the
-web process. The module has `open_engine(settings)` and `availability(settings)`.
+web process. `server.engines.residency.EngineModule` says what the module has.
 """
 
 from collections.abc import Mapping
@@ -34,6 +34,16 @@ class Availability:
     available: bool
     reason: str = ""
     advice: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Device:
+    """A card that networks can run on, as it is now. `id` names it among all machines' cards."""
+
+    id: str
+    name: str
+    total_mb: float
+    used_mb: float
 
 
 _CARDS = (

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
+from server.engines.catalog import Device
+from server.engines.protocols import OnStep, tell_nobody
 from server.jobs.events import Event
 from server.jobs.record import Job, new_id, now
 
@@ -55,12 +57,13 @@ class Offer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerNote:
-    """A live worker: what it listens to, which engines it has, which of them are in memory."""
+    """A live worker: what it listens to, its engines, those in memory, the cards it sees."""
 
     id: str
     queues: Sequence[str]
     offers: Sequence[Offer]
     loaded: Sequence[str] = ()
+    devices: Sequence[Device] = ()
     job_id: str | None = None
     seen_at: datetime = field(default_factory=now)
 
@@ -224,10 +227,13 @@ class Events(Protocol):
 class Engines(Protocol):
     """What a running job may ask for."""
 
-    def open(self, name: str, capability: str) -> tuple[str, Any]:
-        """Return the name and the opened engine; `auto` takes the best available.
+    def open(self, name: str, capability: str, *, on_step: OnStep = tell_nobody) -> tuple[str, Any]:
+        """Return the name and the opened engine; `auto` takes the best that can be opened.
+
+        `on_step` hears of a load only: once before it begins, then of the loader's own steps.
 
         Raises:
-            errors.EngineUnavailable: none can do it here.
+            errors.EngineUnavailable: none can do it here, with the reasons.
+            errors.EngineFailed: the named one could not be loaded.
         """
         ...

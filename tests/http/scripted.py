@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from server import errors
-from server.engines.protocols import Brief, OnPreview, OnStep, Transformation
+from server.engines.protocols import Brief, OnPreview, OnStep, Transformation, tell_nobody
 from server.jobs.ports import Offer, WorkerNote
 from server.media.clip import Clip
 
@@ -102,7 +102,7 @@ class ScriptedEngines:
     def __init__(self, engine: ScriptedEngine) -> None:
         self._engine = engine
 
-    def open(self, _name: str, _capability: str) -> tuple[str, Any]:
+    def open(self, name: str, capability: str, *, on_step: OnStep = tell_nobody) -> tuple[str, Any]:
         """Return the engine."""
         return "arranger", self._engine
 

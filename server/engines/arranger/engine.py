@@ -20,7 +20,7 @@ from server.engines.arranger.prompt import Reading
 from server.engines.arranger.render import Orchestra
 from server.engines.arranger.score import Heard, Score
 from server.engines.catalog import Availability
-from server.engines.protocols import Brief, OnPreview, OnStep, Transformation
+from server.engines.protocols import Brief, OnPreview, OnStep, Transformation, tell_nobody
 from server.media import mastering, resample, window
 from server.media.clip import Clip, Samples
 
@@ -284,13 +284,16 @@ def _settings(brief: Brief, strength: float) -> dict[str, Any]:
     }
 
 
-def open_engine(settings: Settings) -> Arranger:
+def open_engine(settings: Settings, *, on_step: OnStep = tell_nobody) -> Arranger:
     """Return the engine with the assets the settings name or the machine has."""
-    return Arranger(
+    on_step(0, 1)
+    arranger = Arranger(
         data_dir=settings.data_dir,
         sound_bank=settings.sound_bank,
         transcription_model=settings.transcription_model,
     )
+    on_step(1, 1)
+    return arranger
 
 
 def availability(settings: Settings) -> Availability:

@@ -10,6 +10,7 @@ import pytest
 from server import errors
 from server.config import Settings
 from server.engines.catalog import ENGINES, Availability, EngineCard
+from server.engines.protocols import OnStep, tell_nobody
 from server.engines.residency import Residency
 
 
@@ -24,7 +25,7 @@ class Scripted:
         return {name: _card(name) for name in self.available}
 
     def module(self, name: str) -> types.ModuleType:
-        def open_engine(settings: Settings) -> SimpleNamespace:
+        def open_engine(settings: Settings, *, on_step: OnStep = tell_nobody) -> SimpleNamespace:
             self.opened.append(name)
             return SimpleNamespace(name=name)
 

@@ -12,6 +12,7 @@ from server.adapters.artifacts import StoredArtifacts
 from server.adapters.database import Database
 from server.adapters.job_store import SqlJobs
 from server.adapters.session_store import SqlSessions
+from server.engines.protocols import OnStep, tell_nobody
 from server.jobs.context import Context, Limits
 from server.jobs.events import Event
 from server.jobs.janitor import Janitor
@@ -96,7 +97,7 @@ class OneEngine:
     def __init__(self, engine: object = None) -> None:
         self._engine = engine
 
-    def open(self, name: str, capability: str) -> tuple[str, Any]:
+    def open(self, name: str, capability: str, *, on_step: OnStep = tell_nobody) -> tuple[str, Any]:
         return ("scripted" if name == "auto" else name), self._engine
 
 
