@@ -6,7 +6,7 @@ measures themselves are in `rhythm`, `harmony` and `loudness`.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -52,6 +52,12 @@ class Gate:
         if badness <= passes:
             return "pass"
         return "warn" if badness <= warns else "fail"
+
+
+def worst(verdicts: Iterable[Verdict]) -> Verdict:
+    """Return the worst of what could be determined."""
+    found = set(verdicts)
+    return next((each for each in _WORST_FIRST if each in found), "undetermined")
 
 
 GATES: dict[str, Gate] = {
@@ -123,8 +129,7 @@ class Comparison:
     @property
     def verdict(self) -> Verdict:
         """The worst of all that could be determined."""
-        verdicts = set(self.verdicts.values())
-        return next((each for each in _WORST_FIRST if each in verdicts), "undetermined")
+        return worst(self.verdicts.values())
 
     @property
     def loudness_change_db(self) -> float | None:
@@ -195,28 +200,39 @@ def compare(source: Clip, result: Clip, *, beats: Sequence[float] | None = None)
     (seconds) the chroma is averaged over beats of the measured tempo, or half seconds where there
     is no pulse.
     """
-    one = _hear(source, None)
-    other = _hear(result, one)
-    edges = _beat_edges(one, beats)
-    chords = [harmony.over_beats(each.chroma, edges) for each in (one, other)]
-    alignment = rhythm.align(one.onsets, other.onsets)
-    is_pitched = harmony.clarity(chords[0]) >= harmony.AUDIBLE_CLARITY
-    values = {
-        "length": float(_length_difference(source, result)),
-        "lag": alignment.lag_ms,
-        "drift": alignment.drift_ms,
-        "tempo": _tempo_change(one.pulse, other.pulse),
-        "harmony": harmony.similarity(*chords) if is_pitched else None,
-        "transposition": float(harmony.best_rotation(*chords)) if is_pitched else None,
-    }
-    return Comparison(
-        source=_portrait(one),
-        result=_portrait(other),
-        values=values,
-        onset_correlation=alignment.correlation,
-        frame_chroma=harmony.similarity(one.chroma, other.chroma) if is_pitched else None,
-        chord_agreement=_agreement(*chords) if is_pitched else None,
-    )
+    return Original(source).compare(result, beats=beats)
+
+
+class Original:
+    """A source that several results are measured against: it is heard once."""
+
+    def __init__(self, source: Clip) -> None:
+        """Listen to the source."""
+        self._heard = _hear(source, None)
+
+    def compare(self, result: Clip, *, beats: Sequence[float] | None = None) -> Comparison:
+        """Measure one result, as the function of that name does."""
+        one, other = self._heard, _hear(result, self._heard)
+        edges = _beat_edges(one, beats)
+        chords = [harmony.over_beats(each.chroma, edges) for each in (one, other)]
+        alignment = rhythm.align(one.onsets, other.onsets)
+        is_pitched = harmony.clarity(chords[0]) >= harmony.AUDIBLE_CLARITY
+        values = {
+            "length": float(_length_difference(one.clip, result)),
+            "lag": alignment.lag_ms,
+            "drift": alignment.drift_ms,
+            "tempo": _tempo_change(one.pulse, other.pulse),
+            "harmony": harmony.similarity(*chords) if is_pitched else None,
+            "transposition": float(harmony.best_rotation(*chords)) if is_pitched else None,
+        }
+        return Comparison(
+            source=_portrait(one),
+            result=_portrait(other),
+            values=values,
+            onset_correlation=alignment.correlation,
+            frame_chroma=harmony.similarity(one.chroma, other.chroma) if is_pitched else None,
+            chord_agreement=_agreement(*chords) if is_pitched else None,
+        )
 
 
 def _hear(clip: Clip, reference: _Heard | None) -> _Heard:

@@ -37,6 +37,7 @@ _LOUDEST = 1_000.0
 _CODEC_TAIL = 4_096
 _MP3_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
 _WRITTEN_AT_ONCE = 1 << 15
+_WHOLE_NUMBERS: tuple[tuple[Subtype, int], ...] = (("PCM_16", 16), ("PCM_24", 24))
 _COMPRESSION: dict[str, dict[str, float | str]] = {
     "mp3": {"compression_level": 0.2, "bitrate_mode": "CONSTANT"},
     "ogg": {"compression_level": 0.3},
@@ -195,6 +196,16 @@ def encode(
                 setattr(sound, name, _one_line(text))
         _write(sound, clip.samples, subtype if fmt in ("wav", "flac") else "FLOAT")
     return file.getvalue()
+
+
+def exact_subtype(clip: Clip) -> Subtype:
+    """Return the shortest coding of a WAV file from which the clip comes back bit for bit."""
+    for subtype, bits in _WHOLE_NUMBERS:
+        steps = clip.samples.astype(np.float64) * (1 << (bits - 1))
+        is_in_range = np.abs(steps + 0.5).max(initial=0.0) <= 1 << (bits - 1)
+        if is_in_range and np.array_equal(steps, np.rint(steps)):
+            return subtype
+    return "FLOAT"
 
 
 def _mp3_rate(sample_rate: int) -> int:

@@ -15,6 +15,9 @@ from server.media.clip import Clip, Samples
 Law = Literal["equal_power", "equal_gain"]
 """Equal power keeps the level of two unlike sounds, equal gain that of two nearly equal ones."""
 
+ALIKE = 0.5
+"""Correlation above which two sounds add up as amplitudes rather than as powers."""
+
 
 @dataclass(frozen=True, slots=True)
 class Window:
@@ -47,6 +50,18 @@ def rising(length: int, law: Law) -> Samples:
     return np.asarray(gains, dtype=np.float32)
 
 
+def correlation(first: Samples, second: Samples) -> float:
+    """Return how alike two sounds `[C, N]` are at no shift, in [-1, 1]; 0 where one is silent."""
+    one, other = first.astype(np.float64).ravel(), second.astype(np.float64).ravel()
+    norm = float(np.linalg.norm(one) * np.linalg.norm(other))
+    return float(one @ other) / norm if norm > 0.0 else 0.0
+
+
+def law_for(first: Samples, second: Samples) -> Law:
+    """Return the law that keeps the level between two sounds `[C, N]` heard at once."""
+    return "equal_gain" if correlation(first, second) > ALIKE else "equal_power"
+
+
 def cut(clip: Clip, window: Window) -> Clip:
     """Return a copy of the part of a clip; what lies beyond its end is left out."""
     return clip.with_samples(clip.samples[:, window.start : window.end].copy())
@@ -77,14 +92,30 @@ def crossfade(
     return np.concatenate([first[:, :shared_from], shared, second[:, overlap:]], axis=1)
 
 
+def laws_for(clip: Clip, window: Window, content: Samples, *, overlap: int) -> tuple[Law, Law]:
+    """Return the laws for `replace`: at the start of the window and at its end."""
+    overlap = min(overlap, window.length // 2)
+    old = clip.samples[:, window.start : window.end]
+    last = window.length - overlap
+    return (
+        law_for(old[:, :overlap], content[:, :overlap]),
+        law_for(content[:, last:], old[:, last:]),
+    )
+
+
 def replace(
-    clip: Clip, window: Window, content: Samples, *, overlap: int, law: Law = "equal_power"
+    clip: Clip,
+    window: Window,
+    content: Samples,
+    *,
+    overlap: int,
+    law: Law | tuple[Law, Law] = "equal_power",
 ) -> Clip:
     """Return the clip with `content` `[C, window.length]` in the window.
 
     The crossfades lie inside the window, so everything outside it is bit-identical. A side that
     touches the edge of the clip has no seam and no fade. The overlap shrinks to half the window if
-    need be.
+    need be. `law` may be one for either end.
 
     Raises:
         ValueError: the window leaves the clip, or the content has another shape than the window.
@@ -93,10 +124,13 @@ def replace(
         raise ValueError("the window reaches beyond the clip")
     if content.shape != (clip.channels, window.length):
         raise ValueError(f"the content must have shape {(clip.channels, window.length)}")
+    first, last = law if isinstance(law, tuple) else (law, law)
     overlap = min(overlap, window.length // 2)
     before, after = (overlap if window.start else 0), (overlap if window.end < clip.length else 0)
-    samples = crossfade(clip.samples[:, : window.start + before], content, overlap=before, law=law)
-    samples = crossfade(samples, clip.samples[:, window.end - after :], overlap=after, law=law)
+    samples = crossfade(
+        clip.samples[:, : window.start + before], content, overlap=before, law=first
+    )
+    samples = crossfade(samples, clip.samples[:, window.end - after :], overlap=after, law=last)
     return clip.with_samples(samples)
 
 

@@ -48,6 +48,28 @@ def test_samples_are_rounded_to_the_nearest_step_and_clipped(samples: np.ndarray
     np.testing.assert_array_equal(expected, back.T)
 
 
+@pytest.mark.parametrize("subtype", ["PCM_16", "PCM_24", "FLOAT"])
+@pytest.mark.parametrize("level", [0.1, 3.0])
+def test_the_coding_that_loses_nothing_is_found(subtype: codec.Subtype, level: float) -> None:
+    """What a file of some coding holds comes back from another one of it, full scale included."""
+    noise = music.noise(0.05, level=level)
+    clip = codec.decode(codec.encode(noise, "wav", subtype=subtype))
+    found = codec.exact_subtype(clip)
+    back = codec.decode(codec.encode(clip, "wav", subtype=found))
+
+    assert subtype == found
+    np.testing.assert_array_equal(clip.samples, back.samples)
+
+
+@given(any_floats)
+def test_any_clip_comes_back_bit_for_bit(samples: np.ndarray) -> None:
+    """Beyond full scale as well."""
+    clip = Clip(samples, 44100)
+    wav = codec.encode(clip, "wav", subtype=codec.exact_subtype(clip))
+
+    np.testing.assert_array_equal(samples, codec.decode(wav).samples)
+
+
 @pytest.mark.parametrize(
     ("subtype", "error"), [("PCM_16", 2**-16), ("PCM_24", 2**-23), ("FLOAT", 0.0)]
 )

@@ -112,6 +112,40 @@ def test_equal_power_keeps_the_level_of_unlike_sounds() -> None:
     assert pytest.approx(-3.0, abs=0.3) == middle_db("equal_gain")
 
 
+def test_what_is_alike_is_joined_by_gain_and_what_is_not_by_power() -> None:
+    """At each end by what meets there."""
+    random = np.random.default_rng(0)
+    source, other = random.normal(0, 0.1, (2, 2, 4000)).astype(np.float32)
+    content = source[:, 1000:3000].copy()
+    content[:, 1000:] = other[:, :1000]
+    laws = window.laws_for(Clip(source, 44100), Window(1000, 3000), content, overlap=300)
+
+    assert ("equal_gain", "equal_power") == laws
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "alike"),
+    [([1, -1, 1], [1, -1, 1], 1.0), ([1, -1, 1], [-1, 1, -1], -1.0), ([1, 1, 0], [0, 0, 0], 0.0)],
+)
+def test_correlation_is_one_for_the_same_and_none_with_silence(
+    first: list[int], second: list[int], alike: float
+) -> None:
+    one, other = (np.array([each], np.float32) for each in (first, second))
+
+    assert pytest.approx(alike) == window.correlation(one, other)
+
+
+def test_either_end_may_have_its_own_law() -> None:
+    clip = Clip(np.full((1, 100), 0.5, np.float32), 44100)
+    content = np.full((1, 40), 0.5, np.float32)
+    result = window.replace(
+        clip, Window(30, 70), content, overlap=10, law=("equal_gain", "equal_power")
+    ).samples
+
+    np.testing.assert_allclose(clip.samples[:, :60], result[:, :60], atol=1e-6)
+    assert result[:, 60:70].max() > 0.69
+
+
 @given(sounds(), st.integers(0, 100))
 def test_fitting_cuts_or_adds_silence(sound: Samples, length: int) -> None:
     """Exactly the length that was asked for."""
