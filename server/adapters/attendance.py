@@ -1,4 +1,4 @@
-"""A worker's note of itself: which queues, which engines, which job."""
+"""A worker's note of itself: which queues, which engines and cards, which job."""
 
 from collections.abc import Sequence
 
@@ -34,6 +34,7 @@ class Attendance:
                 queues=self._queues,
                 offers=self._offers(),
                 loaded=tuple(self._engines.loaded()),
+                devices=tuple(self._engines.devices()),
                 job_id=self._shift.job_id,
             )
         )

@@ -17,6 +17,9 @@ FIRST_DELAY_SECONDS = 0.5
 
 LONGEST_DELAY_SECONDS = 15.0
 
+FRESH_START = 75
+"""Exit code of a process that did nothing wrong and needs to be another one (EX_TEMPFAIL)."""
+
 HEALTHY_SECONDS = 30.0
 """Who lived this long starts afresh: its next restart is as quick as its first."""
 
@@ -32,6 +35,7 @@ class Member:
     process: subprocess.Popen[bytes] | None = field(default=None, init=False)
     _started_at: float = field(default=0.0, init=False)
     _delay: float = field(default=0.0, init=False)
+    _last_code: int | None = field(default=None, init=False)
 
     def look_after(self) -> None:
         """Start it if it does not run and its time has come."""
@@ -47,6 +51,9 @@ class Member:
         lived = time.monotonic() - self._started_at
         twice = min(max(FIRST_DELAY_SECONDS, self._delay * 2), LONGEST_DELAY_SECONDS)
         self._delay = FIRST_DELAY_SECONDS if lived > HEALTHY_SECONDS else twice
+        if code == FRESH_START and self._last_code != FRESH_START:
+            self._delay = 0.0
+        self._last_code = code
         log.warning("%s ended with code %s and is started again", self.name, code)
         self.process, self._started_at = None, time.monotonic()
 

@@ -55,6 +55,7 @@ jobs = Table(
     Column("status", Text, nullable=False),
     Column("version", Integer, nullable=False),
     Column("attempt", Integer, nullable=False),
+    Column("device_losses", Integer, nullable=False, server_default=text("0")),
     Column("progress", Float, nullable=False),
     Column("stage", Text, nullable=False),
     Column("session_id", Text),
@@ -117,6 +118,7 @@ workers = Table(
     Column("queues", JSON, nullable=False),
     Column("offers", JSON, nullable=False),
     Column("loaded", JSON, nullable=False),
+    Column("devices", JSON, nullable=False, server_default=text("'[]'")),
     Column("job_id", Text),
     Column("seen_at", UtcDateTime, nullable=False),
 )

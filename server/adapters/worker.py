@@ -23,7 +23,8 @@ from rq.serializers import JSONSerializer
 from rq.timeouts import BaseDeathPenalty
 from rq.worker import SimpleWorker
 
-from server.adapters import logs
+from server import errors
+from server.adapters import crew, logs
 from server.adapters.rq_queue import RUN_JOB, UNLOADS_KEY
 
 log = logging.getLogger(__name__)
@@ -49,17 +50,22 @@ class Engines(Protocol):
         """Forget every open engine and return their names."""
         ...
 
+    def rest(self) -> None:
+        """Have every open engine give back what only the last job needed."""
+        ...
+
     def unload_idle(self) -> list[str]:
         """Forget the engines unused for long and return their names."""
         ...
 
 
 class Shift:
-    """What a worker is at: its job, and whether it was told to stop."""
+    """What a worker is at: its job, whether it should stop, and the code to end with then."""
 
     def __init__(self) -> None:
         """Begin at work, without a job."""
         self.job_id: str | None = None
+        self.code = 0
         self._is_over = False
 
     def is_over(self) -> bool:
@@ -69,6 +75,11 @@ class Shift:
     def end(self) -> None:
         """Have everything stop that asks `is_over`. Safe inside a signal handler."""
         self._is_over = True
+
+    def end_for_a_fresh_start(self) -> None:
+        """End, and have the process end with the code that asks for another one at once."""
+        self.code = crew.FRESH_START
+        self.end()
 
 
 class NoDeathPenalty(BaseDeathPenalty):
@@ -118,8 +129,8 @@ class ResidentWorker(SimpleWorker):
         """Seconds that one look for a job lasts."""
         return LOOK_SECONDS
 
-    def serve(self) -> None:
-        """Take jobs until told to stop; while the broker is away, wait for it."""
+    def serve(self) -> int:
+        """Take jobs until told to stop and return the exit code; wait while the broker is away."""
         self._install_signal_handlers()  # type: ignore[no-untyped-call]
         with ExitStack() as beside:
             for companion in self._companions:
@@ -131,8 +142,12 @@ class ResidentWorker(SimpleWorker):
                 except RedisError as error:
                     log.warning("the broker does not answer: %s", error)
                     time.sleep(RECONNECT_SECONDS)
+                except errors.DeviceLost as error:  # while nothing was played
+                    log.error("device lost: %s", error)  # noqa: TRY400 - the trace says no more
+                    self._shift.end_for_a_fresh_start()
             with suppress(RedisError):
                 self.register_death()  # type: ignore[no-untyped-call]
+        return self._shift.code
 
     def request_stop(self, signum: int, frame: FrameType | None) -> None:
         """Stop taking jobs, interrupt the present one, and be gone within the grace."""
@@ -179,6 +194,7 @@ class ResidentWorker(SimpleWorker):
             else:
                 if found is not None:
                     self.execute_job(*found)
+                    self._engines.rest()
             self._engines.unload_idle()
 
     def _unload_if_asked(self) -> None:

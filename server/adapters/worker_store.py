@@ -9,6 +9,7 @@ from sqlalchemy import RowMapping, delete, select
 
 from server.adapters.database import Database
 from server.adapters.tables import workers
+from server.engines.catalog import Device
 from server.jobs.ports import Offer, WorkerNote
 from server.jobs.record import now
 
@@ -46,6 +47,7 @@ def _row(note: WorkerNote) -> dict[str, Any]:
         "queues": list(note.queues),
         "offers": [asdict(offer) for offer in note.offers],
         "loaded": list(note.loaded),
+        "devices": [asdict(device) for device in note.devices],
         "job_id": note.job_id,
         "seen_at": note.seen_at,
     }
@@ -54,5 +56,6 @@ def _row(note: WorkerNote) -> dict[str, Any]:
 def _note(row: RowMapping) -> WorkerNote:
     values = dict(row)
     values["offers"] = tuple(Offer(**offer) for offer in values["offers"])
+    values["devices"] = tuple(Device(**device) for device in values["devices"])
     values["queues"], values["loaded"] = tuple(values["queues"]), tuple(values["loaded"])
     return WorkerNote(**values)

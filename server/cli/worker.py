@@ -1,5 +1,7 @@
 """`worker`: one worker process."""
 
+import logging
+import os
 from argparse import SUPPRESS, ArgumentParser, Namespace
 
 from server.cli import options
@@ -27,5 +29,9 @@ def run(args: Namespace) -> int:
 
     logs.configure(settings, args.log_name, on_terminal="WARNING" if args.quiet else "INFO")
     queues = [name.strip() for name in args.queues.split(",") if name.strip()]
-    bootstrap.worker(settings, redis_url, queues=queues).serve()
-    return 0
+    code = bootstrap.worker(settings, redis_url, queues=queues).serve()
+    if code:
+        # a lost card is as good as certain to hang or crash the orderly end of the libraries
+        logging.shutdown()
+        os._exit(code)
+    return code

@@ -82,6 +82,7 @@ class Job:
         spec: all parameters, JSON-able, as the kind's `Spec` wrote them.
         version: rises by one with every change; the store refuses a change of an older version.
         attempt: how often it was started.
+        device_losses: how often its worker's card stopped answering under it.
         progress: 0 to 1, never going back within an attempt.
         stage: what is being done, in one word.
         session_id: the plugin session it belongs to.
@@ -99,6 +100,7 @@ class Job:
     status: Status = Status.QUEUED
     version: int = 0
     attempt: int = 0
+    device_losses: int = 0
     progress: float = 0.0
     stage: str = "queued"
     session_id: str | None = None
@@ -153,7 +155,7 @@ class Job:
             lease_expires_at=at + lease,
         )
 
-    def handed_back(self) -> Self:
+    def handed_back(self, **changes: Any) -> Self:
         """Return the record waiting once more, after its worker went away."""
         return self.moved(
             Status.QUEUED,
@@ -162,6 +164,7 @@ class Job:
             outputs=(),
             worker=None,
             lease_expires_at=None,
+            **changes,
         )
 
     def ended(self, status: Status, *, keep: timedelta, **changes: Any) -> Self:

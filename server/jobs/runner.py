@@ -21,10 +21,19 @@ __all__ = ["Limits", "Runner"]
 
 log = logging.getLogger(__name__)
 
+MOST_DEVICE_LOSSES = 2
+"""A job under which the card failed this often is not tried again."""
+
+DEVICE_LOST = "The card that computes stopped answering; this is a fault of the server."
+
 
 @dataclass(frozen=True, kw_only=True)
 class Runner:
-    """Runs jobs in this process, one at a time."""
+    """Runs jobs in this process, one at a time.
+
+    `on_device_lost` is called when nothing more can be computed in this process; None where no
+    other process would take over.
+    """
 
     worker: str
     kinds: Kinds
@@ -35,6 +44,7 @@ class Runner:
     engines: Engines
     limits: Limits
     is_stopping: Callable[[], bool] = lambda: False
+    on_device_lost: Callable[[], None] | None = None
 
     def run(self, job_id: str) -> None:
         """Run a queued job to its ending; a job that is not queued any more is left alone."""
@@ -73,9 +83,21 @@ class Runner:
     def _stopped(self, job: Job, stop: errors.Stop) -> Job:
         if isinstance(stop, errors.Interrupted):
             return job.handed_back()
+        if isinstance(stop, errors.DeviceLost):
+            return self._without_device(job, stop)
         if isinstance(stop, errors.TimedOut):
             return self._failed(job, "timed_out", str(stop.__doc__))
         return self._ended(job, Status.CANCELLED)
+
+    def _without_device(self, job: Job, lost: errors.DeviceLost) -> Job:
+        losses = job.device_losses + 1
+        log.error("device lost (%s of this job): %s", losses, lost, extra={"job": job.id})
+        if self.on_device_lost is not None:
+            self.on_device_lost()
+            if losses < MOST_DEVICE_LOSSES:
+                return job.handed_back(device_losses=losses)
+        error = JobError(errors.EngineFailed.code, DEVICE_LOST)
+        return self._ended(job, Status.FAILED, error=error, device_losses=losses)
 
     def _context(self, job: Job) -> Context:
         return Context(

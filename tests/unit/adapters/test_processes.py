@@ -117,6 +117,24 @@ def test_a_child_that_keeps_dying_is_started_ever_more_slowly() -> None:
     assert [0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 15.0] == delays
 
 
+def test_a_child_that_asks_for_a_fresh_start_gets_it_at_once_but_not_twice_running() -> None:
+    """The first time costs nobody any time; what fails again has to wait like everybody."""
+    member, is_back = _member([]), []
+    for code in (crew.FRESH_START, crew.FRESH_START, 1, crew.FRESH_START):
+        member.command = [sys.executable, "-c", f"raise SystemExit({code})"]
+        member._delay = 0.0
+        member.look_after()
+        assert member.process is not None
+        member.process.wait()
+        member.command = SLEEP
+        member.look_after()
+        is_back.append(member.process is not None)
+        Crew([member]).end()
+        member.process = None
+
+    assert [True, False, False, True] == is_back
+
+
 def test_a_taken_port_is_an_error_and_zero_is_any() -> None:
     with http_server.listen("127.0.0.1", 0) as listener:
         port = listener.getsockname()[1]

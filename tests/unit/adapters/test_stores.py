@@ -14,6 +14,7 @@ from server.adapters.database import Database
 from server.adapters.job_store import SqlJobs
 from server.adapters.session_store import SqlSessions
 from server.adapters.worker_store import SqlWorkers
+from server.engines.catalog import Device
 from server.jobs.ports import Offer, Session, WorkerNote
 from server.jobs.record import Job, JobError, Output, Role, Status, now
 
@@ -199,7 +200,15 @@ def test_a_session_is_kept_replaced_and_forgotten(record: Database) -> None:
 def test_workers_are_live_for_a_while(record: Database) -> None:
     workers = SqlWorkers(record)
     offers = (Offer(engine="arranger", available=False, reason="no sounds", advice="make assets"),)
-    note = WorkerNote(id="a", queues=("audio",), offers=offers, loaded=("arranger",), job_id="j")
+    card = Device(id="GPU-1", name="A card", total_mb=24576.0, used_mb=512.5)
+    note = WorkerNote(
+        id="a",
+        queues=("audio",),
+        offers=offers,
+        loaded=("arranger",),
+        devices=(card,),
+        job_id="j",
+    )
     silent = WorkerNote(id="b", queues=(), offers=(), seen_at=now() - timedelta(minutes=1))
     for each in (note, silent, note):
         workers.announce(each)

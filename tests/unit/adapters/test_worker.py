@@ -13,7 +13,8 @@ import redis
 from rq import Queue
 from rq.serializers import JSONSerializer
 
-from server.adapters import rq_queue, worker
+from server import errors
+from server.adapters import crew, rq_queue, worker
 from server.adapters.attendance import Attendance
 from server.adapters.database import Database
 from server.adapters.rq_queue import RqQueue
@@ -42,13 +43,16 @@ class Engines:
     """What is in memory; ends the shift once it was unloaded."""
 
     def __init__(self, shift: Shift) -> None:
-        self.unloaded = 0
+        self.unloaded = self.rested = 0
         self._shift = shift
 
     def unload(self) -> list[str]:
         self.unloaded += 1
         self._shift.end()
         return ["scripted"]
+
+    def rest(self) -> None:
+        self.rested += 1
 
     def unload_idle(self) -> list[str]:
         return []
@@ -74,10 +78,15 @@ class Yard:
         script: Callable[[Context], None],
         *,
         companions: tuple[AbstractContextManager[object], ...] = (),
-    ) -> None:
-        """Work until the script or the engines end the shift."""
-        rq_queue.install(self.workshop.runner(script, is_stopping=self.shift.is_over))
-        ResidentWorker(
+    ) -> int:
+        """Work until the script or the engines end the shift; return the exit code."""
+        runner = self.workshop.runner(
+            script,
+            is_stopping=self.shift.is_over,
+            on_device_lost=self.shift.end_for_a_fresh_start,
+        )
+        rq_queue.install(runner)
+        return ResidentWorker(
             ["audio"],
             redis_url=self.url,
             name="worker-under-test",
@@ -159,6 +168,40 @@ def test_engines_are_unloaded_when_somebody_asks(yard: Yard) -> None:
     yard.serve(lambda _ctx: yard.queue.ask_unload())
 
     assert 1 == yard.engines.unloaded
+    assert Status.FINISHED is yard.workshop.jobs.get(job.id).status
+
+
+def test_engines_rest_after_every_job(yard: Yard) -> None:
+    """A card has room for somebody else between jobs."""
+    first, _ = yard.enqueued(), yard.enqueued()
+    yard.serve(lambda ctx: yard.shift.end() if ctx.job.id != first.id else None)
+
+    assert 2 == yard.engines.rested
+
+
+def _lose_the_card(ctx: Context) -> None:
+    raise errors.DeviceLost("the card is on fire")
+
+
+def test_a_worker_without_its_card_hands_the_job_back_and_ends(yard: Yard) -> None:
+    """It takes no other job, and says by its code that another process should begin at once."""
+    job, next_one = yard.enqueued(), yard.enqueued()
+    code = yard.serve(_lose_the_card)
+    waiting = yard.workshop.jobs.get(job.id)
+
+    assert crew.FRESH_START == code
+    assert (Status.QUEUED, 1) == (waiting.status, waiting.device_losses)
+    assert yard.queue.knows(next_one)
+
+
+def test_a_card_may_be_lost_between_jobs(yard: Yard, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unload_idle() -> list[str]:
+        raise errors.DeviceLost
+
+    monkeypatch.setattr(yard.engines, "unload_idle", unload_idle)
+    job = yard.enqueued()
+
+    assert crew.FRESH_START == yard.serve(lambda _ctx: None)
     assert Status.FINISHED is yard.workshop.jobs.get(job.id).status
 
 

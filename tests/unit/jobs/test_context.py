@@ -74,7 +74,9 @@ def test_a_late_job_learns_of_it_at_its_next_step(workshop: Workshop) -> None:
         late.report(0.5)
 
 
-@pytest.mark.parametrize("stop", [errors.Cancelled, errors.TimedOut, errors.Interrupted])
+@pytest.mark.parametrize(
+    "stop", [errors.Cancelled, errors.TimedOut, errors.Interrupted, errors.DeviceLost]
+)
 def test_no_library_can_swallow_a_stop(stop: type[BaseException]) -> None:
     assert not issubclass(stop, Exception)
 

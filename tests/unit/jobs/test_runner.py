@@ -106,6 +106,36 @@ def test_a_worker_that_stops_hands_its_job_back(workshop: Workshop) -> None:
     assert ["started", "restarted"] == workshop.heard.names
 
 
+def test_a_job_whose_card_is_lost_is_handed_back_once(workshop: Workshop) -> None:
+    """Whoever starts it next is told of every loss; a second one is its ending."""
+    lost: list[int] = []
+    job = workshop.queued()
+    runner = workshop.runner(_raising(errors.DeviceLost()), on_device_lost=lambda: lost.append(1))
+    runner.run(job.id)
+    waiting = workshop.jobs.get(job.id)
+    runner.run(job.id)
+    failed = workshop.jobs.get(job.id)
+
+    assert (Status.QUEUED, 1, None) == (waiting.status, waiting.device_losses, waiting.worker)
+    assert failed.error is not None
+    assert (Status.FAILED, 2, "engine_failed") == (
+        failed.status,
+        failed.device_losses,
+        failed.error.code,
+    )
+    assert "fault of the server" in failed.error.message
+    assert ["started", "restarted", "started", "failed"] == workshop.heard.names
+    assert [1, 1] == lost
+
+
+def test_a_lost_card_is_a_failure_where_no_other_process_takes_over(workshop: Workshop) -> None:
+    """As in a command that plays one file."""
+    failed = _run(workshop, _raising(errors.DeviceLost()))
+
+    assert failed.error is not None
+    assert (Status.FAILED, "engine_failed") == (failed.status, failed.error.code)
+
+
 def test_a_job_that_is_not_queued_is_left_alone(workshop: Workshop) -> None:
     job = workshop.started()
     workshop.runner(_raising(AssertionError("ran"))).run(job.id)

@@ -131,6 +131,7 @@ class Workshop:
         script: Callable[[Context], None] = lambda ctx: None,
         *,
         is_stopping: Callable[[], bool] = lambda: False,
+        on_device_lost: Callable[[], None] | None = None,
         **limits: Any,
     ) -> Runner:
         """Return a runner whose only kind follows the script."""
@@ -144,6 +145,7 @@ class Workshop:
             engines=OneEngine(),
             limits=limits_of(**limits),
             is_stopping=is_stopping,
+            on_device_lost=on_device_lost,
         )
 
     def context(self, job: Job, **limits: Any) -> Context:
