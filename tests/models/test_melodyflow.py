@@ -120,6 +120,17 @@ def test_the_edit_is_the_one_recorded(model: MelodyFlow) -> None:
     torch.testing.assert_close(latent[0, :2, :3], torch.tensor(RECORDED_EDIT), atol=2e-4, rtol=0)
 
 
+def test_the_edit_is_the_same_when_it_is_computed_plainly(model: MelodyFlow) -> None:
+    choices = {"steps": 4, "target_flowstep": 0.12, "regularize": True, "regularize_iters": 2}
+    words: list[str | None] = [WORDS, "a choir of many voices", ""]
+
+    fused = _edited(model, words, keep_last_k_iters=1, **choices)
+    model.lm.evaluation = model.lm.naive
+    plain = _edited(model, words, keep_last_k_iters=1, **choices)
+
+    torch.testing.assert_close(plain, fused, atol=5e-5 * float(plain.abs().max()), rtol=0)
+
+
 def test_generation_has_the_frames_of_its_duration(model: MelodyFlow) -> None:
     model.set_generation_params(solver="euler", steps=2, duration=0.1)
 

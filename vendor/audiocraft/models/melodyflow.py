@@ -91,7 +91,7 @@ class MelodyFlow(BaseGenModel):
         """Load from a directory or a hub id; without a device the first card, else the CPU.
 
         `text_encoder` is the directory of the T5 encoder; without one it is looked for under the
-        checkpoint's name for it when the first text comes.
+        checkpoint's name for it when the first text comes. On a card products are bfloat16.
 
         Raises:
             InvalidCheckpoint: a file is damaged, of another kind, or of an unsupported shape.
@@ -102,6 +102,7 @@ class MelodyFlow(BaseGenModel):
         lm = loaders.load_dit_model_melodyflow(name, str(device))
         if text_encoder is not None:
             lm.condition_provider.description.use_encoder(text_encoder)
+        lm.fuse(precision=torch.bfloat16 if lm.latent_mean.is_cuda else None)
         return cls(str(name), codec, lm, loaders.window_seconds(name))
 
     def set_generation_params(
