@@ -4,14 +4,16 @@ The one object a kind's `run` gets. Asking is also where a job learns that it sh
 and the functions made by `stage` raise `errors.Cancelled` or `errors.TimedOut`.
 """
 
+import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
 from server import errors
-from server.jobs.events import event_of
+from server.jobs.events import Event, EventName, event_of
 from server.jobs.ports import (
     Artifact,
     ArtifactStore,
@@ -21,10 +23,16 @@ from server.jobs.ports import (
     Session,
     SessionStore,
 )
-from server.jobs.record import Job, Output, Role, now
+from server.jobs.record import WARMING, Job, Output, Role, now
 
 REPORT_INTERVAL_SECONDS = 0.1
 """Least time between two records of mere progress; a change of stage is always recorded."""
+
+WARMING_SHARE = 0.02
+"""How much of a job's progress loading an engine counts; the work counts the same without it."""
+
+HEARTBEAT_SECONDS = 2.0
+"""How often the present state is told again during a load; clients give up on a silent server."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,25 +85,36 @@ class Context:
         self._engines = engines
         self._deadline = time.monotonic() + limits.timeout_seconds
         self._reported_at = 0.0
+        self._telling = threading.Lock()
 
     def engine(self, name: str, capability: str) -> Any:
         """Return an opened engine; the record names it from now on.
 
+        While it is being loaded the job is `warming`, and can be stopped between the loader's
+        steps.
+
         Raises:
             errors.EngineUnavailable: none can do it here.
+            errors.EngineFailed: the named one could not be loaded.
         """
-        chosen, engine = self._engines.open(name, capability)
+        end = self.job.progress + WARMING_SHARE
+        warming = self._on_step(WARMING, self.job.progress, min(end, 1.0))
+        with self._heartbeat():
+            chosen, engine = self._engines.open(name, capability, on_step=warming)
         self._record(self.job.evolved(engine=chosen))
         return engine
 
     def stage(self, name: str, start: float, end: float) -> Callable[[int, int], None]:
         """Return an `on_step(done, total)` that maps a stage onto [start, end] of the job."""
+        on_step = self._on_step(name, start, end)
+        on_step(0, 1)
+        return on_step
 
+    def _on_step(self, name: str, start: float, end: float) -> Callable[[int, int], None]:
         def on_step(done: int, total: int) -> None:
             share = min(max(done / total, 0.0), 1.0) if total > 0 else 1.0
             self.report(start + (end - start) * share, stage=name)
 
-        on_step(0, 1)
         return on_step
 
     def report(self, progress: float, *, stage: str | None = None) -> None:
@@ -154,6 +173,25 @@ class Context:
 
     def _record(self, after: Job) -> None:
         self._jobs.update(after)
-        before, self._recorded, self.job = self._recorded, after, after
-        self._reported_at = time.monotonic()
-        self._events.publish(event_of(before, after))
+        with self._telling:
+            before, self._recorded, self.job = self._recorded, after, after
+            self._reported_at = time.monotonic()
+            self._events.publish(event_of(before, after))
+
+    @contextmanager
+    def _heartbeat(self) -> Iterator[None]:
+        """Tell the present state again and again, however long one step lasts."""
+        is_over = threading.Event()
+
+        def beat() -> None:
+            while not is_over.wait(HEARTBEAT_SECONDS):
+                with self._telling:
+                    self._events.publish(Event(EventName.PROGRESS, self._recorded))
+
+        beating = threading.Thread(target=beat, name="heartbeat", daemon=True)
+        beating.start()
+        try:
+            yield
+        finally:
+            is_over.set()
+            beating.join()

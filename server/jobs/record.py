@@ -50,6 +50,10 @@ def new_id() -> str:
     return uuid.uuid4().hex
 
 
+WARMING = "warming"
+"""The stage of a job that waits for its engine to be loaded; its first stage in any case."""
+
+
 @dataclass(frozen=True, slots=True)
 class JobError:
     """Why a job failed: a code for programs and a sentence for people."""
@@ -149,7 +153,7 @@ class Job:
             Status.RUNNING,
             attempt=self.attempt + 1,
             progress=0.0,
-            stage="warming",
+            stage=WARMING,
             worker=worker,
             started_at=at,
             lease_expires_at=at + lease,

@@ -1,12 +1,15 @@
 """What a running job may do, and how it learns that it should stop."""
 
+import threading
 from collections.abc import Callable
 
 import pytest
 
 from server import errors
+from server.engines.protocols import OnStep
 from server.jobs import context as contexts
 from server.jobs.context import Context
+from server.jobs.events import Event
 from server.jobs.record import Role, Status
 from tests.unit.jobs.workshop import WORDS, Workshop
 
@@ -112,6 +115,78 @@ def test_the_engine_is_named_in_the_record(workshop: Workshop, ctx: Context) -> 
     ctx.engine("auto", "transforms")
 
     assert "scripted" == workshop.jobs.get(ctx.job.id).engine
+
+
+def test_an_engine_in_memory_needs_no_warming(workshop: Workshop, ctx: Context) -> None:
+    ctx.report(0.5, stage="listening")
+    ctx.engine("auto", "transforms")
+
+    assert ("listening", 0.5) == (ctx.job.stage, ctx.job.progress)
+
+
+def test_a_load_is_a_stage_with_progress(workshop: Workshop) -> None:
+    """A small share of it: the work counts the same whether its engine was warm or not."""
+    seen = []
+
+    def load(on_step: OnStep) -> None:
+        for done, total in ((0, 1), (1, 4), (4, 4)):
+            on_step(done, total)
+            seen.append(workshop.jobs.get(ctx.job.id))
+
+    ctx = workshop.context(workshop.started(), load=load)
+    ctx.report(0.5, stage="reading")
+    ctx.engine("auto", "transforms")
+    share = contexts.WARMING_SHARE
+
+    assert ["warming"] * 3 == [job.stage for job in seen]
+    assert [0.5, 0.5 + share / 4, 0.5 + share] == pytest.approx([job.progress for job in seen])
+    assert "scripted" == workshop.jobs.get(ctx.job.id).engine
+
+
+def test_a_silent_load_is_told_of_again_and_again(
+    workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Clients take a server for dead that says nothing, and a load may take minutes."""
+    monkeypatch.setattr(contexts, "HEARTBEAT_SECONDS", 0.001)
+    beats = threading.Event()
+
+    def publish(event: Event) -> None:
+        workshop.heard.events.append(event)
+        if len(workshop.heard.events) > 3:
+            beats.set()
+
+    monkeypatch.setattr(workshop.heard, "publish", publish)
+
+    def load(on_step: OnStep) -> None:
+        on_step(0, 1)
+        assert beats.wait(20)
+
+    ctx = workshop.context(workshop.started(), load=load)
+    ctx.engine("auto", "transforms")
+    count = len(workshop.heard.events)
+    last = workshop.heard.events[-1]
+    versions = [event.job.version for event in workshop.heard.events]
+
+    assert {"warming"} == {event.job.stage for event in workshop.heard.events}
+    assert {"progress"} == set(workshop.heard.names)
+    assert sorted(versions) == versions
+    assert (count, "scripted") == (len(workshop.heard.events), last.job.engine)
+
+
+def test_a_load_can_be_cancelled_between_its_steps(workshop: Workshop) -> None:
+    steps = []
+
+    def load(on_step: OnStep) -> None:
+        for done in range(4):
+            on_step(done, 4)
+            steps.append(done)
+            workshop.jobs.request_cancel(ctx.job.id)
+
+    ctx = workshop.context(workshop.started(), load=load)
+    with pytest.raises(errors.Cancelled):
+        ctx.engine("auto", "transforms")
+
+    assert [0] == steps
 
 
 def test_what_is_saved_can_be_read_and_belongs_to_the_job(ctx: Context) -> None:

@@ -92,13 +92,14 @@ class Line:
 
 
 class OneEngine:
-    """Opens one object, whatever it is asked for."""
+    """Opens one object, whatever it is asked for; `load` is what happens before."""
 
-    def __init__(self, engine: object = None) -> None:
-        self._engine = engine
+    def __init__(self, load: Callable[[OnStep], None] = lambda on_step: None) -> None:
+        self._load = load
 
     def open(self, name: str, capability: str, *, on_step: OnStep = tell_nobody) -> tuple[str, Any]:
-        return ("scripted" if name == "auto" else name), self._engine
+        self._load(on_step)
+        return ("scripted" if name == "auto" else name), object()
 
 
 @dataclass
@@ -148,15 +149,17 @@ class Workshop:
             on_device_lost=on_device_lost,
         )
 
-    def context(self, job: Job, **limits: Any) -> Context:
-        """Return what a kind gets for a started job."""
+    def context(
+        self, job: Job, *, load: Callable[[OnStep], None] = lambda on_step: None, **limits: Any
+    ) -> Context:
+        """Return what a kind gets for a started job; `load` loads its engine."""
         return Context(
             job,
             jobs=self.jobs,
             artifacts=self.artifacts,
             sessions=self.sessions,
             events=self.heard,
-            engines=OneEngine(),
+            engines=OneEngine(load),
             limits=limits_of(**limits),
         )
 
