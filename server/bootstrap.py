@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -175,7 +176,6 @@ def local(
             kinds=kinds,
             events=events or Silence(),
             engines=Residency(settings, engines=engines),
-            shift=Shift(),
         )
         yield Local(runner=runner, record=record)
         record.database.close()
@@ -201,7 +201,7 @@ def _runner(
     kinds: Kinds,
     events: Events,
     engines: Residency,
-    shift: Shift,
+    shift: Shift | None = None,
 ) -> Runner:
     return Runner(
         worker=name,
@@ -212,7 +212,8 @@ def _runner(
         events=events,
         engines=engines,
         limits=_limits(settings),
-        is_stopping=shift.is_over,
+        is_stopping=shift.is_over if shift else lambda: False,
+        on_device_lost=shift.end_for_a_fresh_start if shift else None,
     )
 
 
@@ -244,4 +245,5 @@ def _events(redis_url: str, record: Record, *, patience_seconds: float = 0.0) ->
     from server.web import emissions  # noqa: PLC0415 - running a file here needs none of it
 
     messages = SocketioEvents(redis_url, emissions.translators(record.artifacts, record.jobs))
-    return FanOut([messages, LegacyKeys(redis_url)], patience_seconds=patience_seconds)
+    keys = LegacyKeys(redis_url, partial(emissions.standings, jobs=record.jobs))
+    return FanOut([messages, keys], patience_seconds=patience_seconds)

@@ -6,7 +6,7 @@ JSON. They are copies of the record that expire after an hour; nothing of ours r
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from server.adapters import wire
@@ -25,14 +25,6 @@ _STATUS = {
     EventName.CANCELLED: "failed",
 }
 
-_SENTENCE = {
-    "queued": "waiting in the queue",
-    "warming": "getting ready",
-    "processing": "transforming...",
-    "completed": "done",
-    "failed": "failed",
-}
-
 
 def progress_key(session_id: str) -> str:
     """Return the key of a session's progress."""
@@ -49,12 +41,27 @@ def queue_status_key(session_id: str) -> str:
     return f"queue_status:{session_id}"
 
 
+KEYS: Mapping[str, str] = {
+    progress_key("<session>"): "Whole percent, 0 to 100, as text.",
+    status_key("<session>"): (
+        "JSON: status (queued, warming, processing, completed or failed), timestamp in seconds, "
+        "error where it failed."
+    ),
+    queue_status_key("<session>"): "JSON: the fields of the event queue_status, and timestamp.",
+}
+"""What other services may read, with what they find there."""
+
+Standings = Callable[[Event], Iterable[Mapping[str, Any]]]
+"""Returns where sessions stand after an event, each with its `session_id`."""
+
+
 class LegacyKeys:
     """`Events` that write the keys of jobs with a session."""
 
-    def __init__(self, redis_url: str) -> None:
-        """Take the broker; connects with the first event."""
+    def __init__(self, redis_url: str, standings: Standings) -> None:
+        """Take the broker and who knows the places; connects with the first event."""
         self._redis = wire.connect(redis_url)
+        self._standings = standings
 
     def publish(self, event: Event) -> None:
         """Write the keys.
@@ -62,17 +69,22 @@ class LegacyKeys:
         Raises:
             errors.WireDown: the broker does not answer.
         """
-        session_id = event.job.session_id
-        if session_id is None:
+        values = dict(self._values(event))
+        if not values:
             return
-        status = _status(event)
         with wire.wire_down(), self._redis.pipeline() as keys:
-            keys.set(progress_key(session_id), int(event.job.progress * 100), ex=KEPT_SECONDS)
-            keys.set(status_key(session_id), _json(status, event.job), ex=KEPT_SECONDS)
-            keys.set(
-                queue_status_key(session_id), _json_of_queue(status, session_id), ex=KEPT_SECONDS
-            )
+            for key, value in values.items():
+                keys.set(key, value, ex=KEPT_SECONDS)
             keys.execute()
+
+    def _values(self, event: Event) -> Iterator[tuple[str, str]]:
+        session_id = event.job.session_id
+        if session_id is not None:
+            yield progress_key(session_id), str(int(event.job.progress * 100))
+            yield status_key(session_id), _json(_status(event), event.job)
+        for standing in self._standings(event):
+            facts = {**standing, "timestamp": time.time()}
+            yield queue_status_key(standing["session_id"]), json.dumps(facts)
 
 
 def _status(event: Event) -> str:
@@ -85,14 +97,4 @@ def _json(status: str, job: Job) -> str:
     facts: dict[str, Any] = {"status": status, "timestamp": time.time()}
     if status == "failed":
         facts["error"] = job.error.message if job.error else "The job was cancelled."
-    return json.dumps(facts)
-
-
-def _json_of_queue(status: str, session_id: str) -> str:
-    facts: Mapping[str, Any] = {
-        "status": status,
-        "message": _SENTENCE[status],
-        "session_id": session_id,
-        "timestamp": time.time(),
-    }
     return json.dumps(facts)

@@ -29,6 +29,8 @@ LARGEST_MESSAGE = 95 * 2**20
 _ACKNOWLEDGED = {transform.NAME: "transform_audio_received"}
 """Job kinds that older clients know, with the event that confirms a request."""
 
+_MOVES_THE_QUEUE = frozenset({EventName.STARTED, EventName.CANCELLED})
+
 _TOO_LARGE = "The result is too large for this connection; fetch it as an artifact of its job."
 
 
@@ -103,7 +105,7 @@ class Legacy:
         job = event.job
         if job.session_id is not None and job.kind in _ACKNOWLEDGED:
             yield from self._of_session(event, job.session_id)
-        if event.name is EventName.STARTED:
+        if event.name in _MOVES_THE_QUEUE:
             yield from self._of_waiting()
 
     def _of_session(self, event: Event, session_id: str) -> Iterator[Emission]:
@@ -139,6 +141,18 @@ class Legacy:
         for ahead, job in enumerate(waiting):
             if job.session_id is not None and job.kind in _ACKNOWLEDGED:
                 yield from place_in_queue(job, ahead=ahead, total=len(waiting))
+
+
+def standings(event: Event, *, jobs: JobStore) -> Iterator[Mapping[str, Any]]:
+    """Yield where sessions stand after an event: its own, and those that moved up by it."""
+    job = event.job
+    if job.session_id is not None and job.status is not Status.QUEUED:
+        yield wording.queue_status(job)
+    if job.status is Status.QUEUED or event.name in _MOVES_THE_QUEUE:
+        waiting = jobs.waiting()
+        for ahead, each in enumerate(waiting):
+            if each.session_id is not None:
+                yield wording.queue_status(each, ahead=ahead, total=len(waiting))
 
 
 def place_in_queue(job: Job, *, ahead: int = 0, total: int = 0) -> Iterator[Emission]:

@@ -15,9 +15,9 @@ from server.web.views import View, licence_of
 class PlainRefusal(View):
     """A failure, as the older services say it."""
 
-    error: str
-    field: str | None = None
-    code: str
+    error: str = Field(description="A sentence for people.")
+    field: str | None = Field(None, description="The input that is wrong, where it is one.")
+    code: str = Field(description="For programs.")
 
 
 def plain_refusal(failure: Failure) -> Mapping[str, Any]:
@@ -29,13 +29,13 @@ class TransformView(View):
     """A finished transform."""
 
     audio: str = Field(description="The result as base64, on one line.")
-    message: str = "Audio processed successfully"
-    job_id: str
-    session_id: str | None
-    engine: str | None
-    seed: int | None
-    licence: str | None
-    report: dict[str, Any]
+    message: str = Field("Audio processed successfully", description="A sentence for people.")
+    job_id: str = Field(description="The job, for the native routes.")
+    session_id: str | None = Field(description="The session.")
+    engine: str | None = Field(description="Which engine played it.")
+    seed: int | None = Field(description="The seed that was really used.")
+    licence: str | None = Field(description="What the engine and its results stand under.")
+    report: dict[str, Any] = Field(description="Facts about source and result.")
     understood: list[str] = Field(description="Words of the prompt that had an effect.")
     ignored: list[str] = Field(description="Words of the prompt that had none.")
 
@@ -59,14 +59,14 @@ class TransformView(View):
 class WaitingView(View):
     """A transform that is not finished."""
 
-    status: str
-    job_id: str
-    session_id: str | None
+    status: str = Field(description="queued or running.")
+    job_id: str = Field(description="Poll /transform/status/{job_id} with it.")
+    session_id: str | None = Field(description="The session.")
     position: int = Field(description="Place in the queue, 1 is next; 0 once it runs.")
     progress: float = Field(description="From 0 to 100.")
-    enqueued_at: datetime
-    started_at: datetime | None
-    seed: int | None
+    enqueued_at: datetime = Field(description="When it was taken.")
+    started_at: datetime | None = Field(description="When a worker began.")
+    seed: int | None = Field(description="The seed that is really used.")
 
     @classmethod
     def of(cls, job: record.Job, *, position: int | None) -> Self:
@@ -86,10 +86,10 @@ class WaitingView(View):
 class FailedView(View):
     """A transform that ended without a result."""
 
-    error: str
-    status: str
-    code: str
-    job_id: str
+    error: str = Field(description="A sentence for people.")
+    status: str = Field(description="failed or cancelled.")
+    code: str = Field(description="For programs.")
+    job_id: str = Field(description="The job.")
 
     @classmethod
     def of(cls, job: record.Job) -> Self:
@@ -101,7 +101,7 @@ class FailedView(View):
 class MessageView(View):
     """A sentence."""
 
-    message: str
+    message: str = Field(description="A sentence for people.")
 
 
 def base64_of(data: bytes) -> str:

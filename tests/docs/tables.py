@@ -1,16 +1,14 @@
-"""The tables of the README, written from the code. `python -m tests.docs.tables` renews them."""
+"""The tables of the documents, written from the code. `python -m tests.docs.tables` renews them."""
 
-import tempfile
-from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import variations
-from server import bootstrap, errors
 from server.config import Settings
 from server.engines.catalog import ENGINES
+from tests.docs import contract
+from tests.docs.writing import Tables, error_tree, operations, renewed, table
 
-README = Path(__file__).parents[2] / "README.md"
+ROOT = Path(__file__).parents[2]
 
 
 def settings() -> str:
@@ -19,26 +17,22 @@ def settings() -> str:
         (f"`{_variable(name)}`", _default(field.default), field.description or "")
         for name, field in Settings.model_fields.items()
     ]
-    return _table(("Variable", "Default", "Meaning"), rows)
+    return table(("Variable", "Default", "Meaning"), rows)
 
 
 def routes() -> str:
     """Return every route and what it does."""
-    rows = [
-        (f"`{method.upper()} {path}`", str(operation["summary"]))
-        for path, operations in openapi()["paths"].items()
-        for method, operation in operations.items()
-    ]
-    return _table(("Route", "What it does"), rows)
+    rows = [(f"`{route}`", str(operation["summary"])) for route, operation in operations()]
+    return table(("Route", "What it does"), rows)
 
 
 def failures() -> str:
     """Return every code a program may switch on, with its status and its sentence."""
     rows = [
         (f"`{kind.code}`", str(kind.status), (kind.__doc__ or "").splitlines()[0])
-        for kind in _tree(errors.MelodyflowError)
+        for kind in error_tree()
     ]
-    return _table(("Code", "Status", "Sentence"), rows)
+    return table(("Code", "Status", "Sentence"), rows)
 
 
 def presets() -> str:
@@ -49,10 +43,10 @@ def presets() -> str:
 def licences() -> str:
     """Return what each engine stands under."""
     rows = [(f"`{name}`", card.licence) for name, card in ENGINES.items()]
-    return _table(("Engine", "Licence"), rows)
+    return table(("Engine", "Licence"), rows)
 
 
-TABLES = {
+TABLES: Tables = {
     "settings": settings,
     "routes": routes,
     "failures": failures,
@@ -60,24 +54,11 @@ TABLES = {
     "licences": licences,
 }
 
-
-def renewed(text: str) -> str:
-    """Return a document with what stands between `<!-- name -->` and its end written anew."""
-    for name, write in TABLES.items():
-        begin, end = f"<!-- {name} -->\n", f"<!-- /{name} -->"
-        if begin in text and end in text:
-            before, _, rest = text.partition(begin)
-            _, _, after = rest.partition(end)
-            text = before + begin + write() + "\n" + end + after
-    return text
-
-
-def openapi() -> dict[str, Any]:
-    """Return the description of the routes; no broker is asked for it."""
-    with tempfile.TemporaryDirectory() as folder:
-        app = bootstrap.web(Settings(data_dir=Path(folder)), "redis://127.0.0.1:1/0")
-        described: dict[str, Any] = app.test_client().get("/openapi.json").get_json()
-    return described
+DOCUMENTS: dict[Path, Tables] = {
+    ROOT / "README.md": TABLES,
+    ROOT / "docs" / "protocol.md": {**TABLES, **contract.TABLES},
+}
+"""Which document has which tables; one that it does not name is left out."""
 
 
 def _variable(name: str) -> str:
@@ -93,17 +74,8 @@ def _default(value: object) -> str:
     return f"`{value:g}`" if isinstance(value, float) else f"`{value}`"
 
 
-def _tree(kind: type[errors.MelodyflowError]) -> Iterator[type[errors.MelodyflowError]]:
-    yield kind
-    for child in kind.__subclasses__():
-        if child.__module__ == errors.__name__:
-            yield from _tree(child)
-
-
-def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
-    ruled = [head, tuple("---" for _ in head), *rows]
-    return "\n".join("| " + " | ".join(row) + " |" for row in ruled)
-
-
 if __name__ == "__main__":
-    README.write_text(renewed(README.read_text(encoding="utf-8")), encoding="utf-8")
+    for document, its_tables in DOCUMENTS.items():
+        document.write_text(
+            renewed(document.read_text(encoding="utf-8"), its_tables), encoding="utf-8"
+        )

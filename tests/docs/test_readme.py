@@ -10,6 +10,7 @@ import pytest
 
 from server.media import codec
 from tests.docs import tables
+from tests.docs.writing import renewed
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -29,8 +30,8 @@ def test_a_table_that_is_out_of_date_is_seen() -> None:
     """The comparison above can fail."""
     stale = README.replace("`accordion_folk`, ", "")
 
-    assert stale != tables.renewed(stale)
-    assert tables.renewed(README) == README
+    assert stale != renewed(stale, tables.TABLES)
+    assert renewed(README, tables.TABLES) == README
 
 
 def test_there_are_examples_to_run() -> None:

@@ -10,11 +10,15 @@ from server.web.errors import Failure
 from server.web.plugin import wording
 from server.web.views import View
 
+_FOR_PEOPLE = "A sentence for people."
+_DONE = Field(True, description="True: it was done.")
+_SESSION = Field(description="The session.")
+
 
 class PluginRefusal(View):
     """A failure, as plugins read it."""
 
-    success: bool = False
+    success: bool = Field(False, description="False: nothing was done.")
     error: str = Field(description="A sentence for people.")
     code: str = Field(description="For programs.")
     field: str | None = Field(None, description="The input that is wrong, where it is one.")
@@ -23,11 +27,11 @@ class PluginRefusal(View):
 class Submitted(View):
     """A transform that was taken."""
 
-    success: bool = True
-    session_id: str
+    success: bool = _DONE
+    session_id: str = Field(description="Poll, undo and transform again with it.")
     seed: int | None = Field(description="The seed that is really used.")
-    message: str = "Transform started"
-    note: str
+    message: str = Field("Transform started", description=_FOR_PEOPLE)
+    note: str = Field(description="Which route to poll.")
 
     @classmethod
     def of(cls, job: Job) -> Self:
@@ -40,15 +44,15 @@ class Submitted(View):
 class Polled(View):
     """How a session's newest job stands; one record, read once."""
 
-    success: bool = True
-    session_id: str
-    transform_in_progress: bool
-    generation_in_progress: bool = False
+    success: bool = Field(True, description="True even where the job failed.")
+    session_id: str = _SESSION
+    transform_in_progress: bool = Field(description="Falls as the result or error appears.")
+    generation_in_progress: bool = Field(False, description="Of a continuation.")
     progress: int = Field(description="From 0 to 100.")
     status: str = Field(description="queued, warming, processing, completed, failed or unknown.")
-    error: str | None = None
+    error: str | None = Field(None, description="Why it failed, in a sentence.")
     audio_data: str | None = Field(None, description="The result as base64 of a WAV file.")
-    seed: int | None = None
+    seed: int | None = Field(None, description="The seed that is really used.")
     queue_status: dict[str, Any] = Field(description="Its status is never empty while a job lives.")
 
     @classmethod
@@ -104,18 +108,18 @@ class Polled(View):
 class Undone(View):
     """The audio before a transform."""
 
-    success: bool = True
-    session_id: str
-    audio_data: str
-    message: str = "Transform undone"
+    success: bool = _DONE
+    session_id: str = _SESSION
+    audio_data: str = Field(description="What was submitted last, as base64 of a WAV file.")
+    message: str = Field("Transform undone", description=_FOR_PEOPLE)
 
 
 class Cropped(View):
     """Audio that a session took."""
 
-    success: bool = True
-    session_id: str
-    message: str = "Audio updated"
+    success: bool = _DONE
+    session_id: str = _SESSION
+    message: str = Field("Audio updated", description=_FOR_PEOPLE)
     auto_created: bool = Field(description="Whether the session was made for it.")
 
 
@@ -123,11 +127,11 @@ class Latest(View):
     """The audio a session had last, for clients that lost it."""
 
     status: str = Field(description="success, in_progress, not_found or no_audio.")
-    session_id: str
-    audio_data: str | None = None
-    model_name: str | None = None
-    prompt_duration: float | None = None
-    error: str | None = None
+    session_id: str = _SESSION
+    audio_data: str | None = Field(None, description="Base64 of a WAV file.")
+    model_name: str | None = Field(None, description="Of a continuation.")
+    prompt_duration: float | None = Field(None, description="Of a continuation.")
+    error: str | None = Field(None, description="Why there is none.")
 
 
 def plugin_refusal(failure: Failure) -> Mapping[str, Any]:

@@ -24,6 +24,12 @@ def _event(name: EventName = EventName.PROGRESS, **facts: object) -> Event:
     return Event(name, replace(job, **facts))  # type: ignore[arg-type]
 
 
+def _standings(_: Event) -> Iterable[dict[str, object]]:
+    """The event's own session, and one that moved up."""
+    yield {"session_id": "s", "status": "processing"}
+    yield {"session_id": "t", "status": "queued", "position": 2}
+
+
 class Failing:
     """A listener that always stumbles."""
 
@@ -120,24 +126,33 @@ def test_messages_are_lost_while_the_wire_is_down() -> None:
 def test_older_services_find_the_progress_of_a_session(
     valkey_url: str, name: EventName, facts: dict[str, object], status: str
 ) -> None:
-    LegacyKeys(valkey_url).publish(_event(name, **facts))
+    LegacyKeys(valkey_url, _standings).publish(_event(name, **facts))
     with redis.Redis.from_url(valkey_url, decode_responses=True) as client:
         progress, ttl = str(client.get("progress:s")), client.ttl("progress:s")
         told = json.loads(str(client.get("status:s")))
-        queue = json.loads(str(client.get("queue_status:s")))
 
-    assert ("42", status, status) == (progress, told["status"], queue["status"])
+    assert ("42", status) == (progress, told["status"])
     assert 3590 < int(str(ttl)) <= 3600
     assert (status == "failed") == ("error" in told)
-    assert queue["message"]
+
+
+def test_older_services_find_the_place_of_everybody_who_moved(valkey_url: str) -> None:
+    LegacyKeys(valkey_url, _standings).publish(_event(EventName.STARTED))
+    with redis.Redis.from_url(valkey_url, decode_responses=True) as client:
+        found = {each: json.loads(str(client.get(f"queue_status:{each}"))) for each in ("s", "t")}
+        ttl = client.ttl("queue_status:t")
+
+    assert ("processing", 2) == (found["s"]["status"], found["t"]["position"])
+    assert found["t"]["timestamp"] > 0
+    assert 3590 < int(str(ttl)) <= 3600
 
 
 def test_jobs_without_a_session_write_no_keys(valkey_url: str) -> None:
-    LegacyKeys(valkey_url).publish(_event(session_id=None))
+    LegacyKeys(valkey_url, lambda _: ()).publish(_event(session_id=None))
     with redis.Redis.from_url(valkey_url) as client:
         assert 0 == client.dbsize()
 
 
 def test_keys_that_cannot_be_written_are_a_known_trouble() -> None:
     with pytest.raises(errors.WireDown):
-        LegacyKeys(NOBODY).publish(_event())
+        LegacyKeys(NOBODY, _standings).publish(_event())

@@ -2,6 +2,7 @@
 
 import base64
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -266,3 +267,29 @@ def test_a_view_has_only_numbers_that_json_has(desk: Desk) -> None:
     view = emissions.job_view(job, position=None, artifacts=desk.artifacts)
 
     assert {"bpm": None} == view["report"]
+
+
+def test_where_sessions_stand_is_known_with_place_and_estimate(desk: Desk) -> None:
+    """The one that runs, and those that moved up by its start."""
+    running = replace(JOB, id="r", session_id="first")
+    waiting = [replace(JOB, id=each, session_id=each) for each in ("second", "third")]
+    for job in (running, *waiting, replace(JOB, id="z", session_id=None)):
+        desk.jobs.add(job)
+    started = running.started(worker="w", lease=KEEP)
+    desk.jobs.update(started)
+    found = list(emissions.standings(event_of(running, started), jobs=desk.jobs))
+
+    assert [("first", 0), ("second", 1), ("third", 2)] == [
+        (each["session_id"], each["position"]) for each in found
+    ]
+    assert found[2]["estimated_seconds"] > found[1]["estimated_seconds"] > 0
+    assert found[1]["total_queued"] == 3
+
+
+def test_progress_moves_nobody(desk: Desk) -> None:
+    """A step of one job is no news of the others."""
+    started = JOB.started(worker="w", lease=KEEP)
+    desk.jobs.add(replace(JOB, id="other", session_id="other"))
+    event = event_of(started, started.evolved(progress=0.5))
+
+    assert ["daw"] == [each["session_id"] for each in emissions.standings(event, jobs=desk.jobs)]
