@@ -1,0 +1,194 @@
+"""Cards that fail under jobs, workers that crash, weights that are damaged: real processes."""
+
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from datetime import timedelta
+from pathlib import Path
+
+import psutil
+import pytest
+
+from server import bootstrap
+from server.adapters import crew
+from server.adapters.crew import Crew, Member
+from server.adapters.rq_queue import RqQueue
+from server.config import Settings
+from server.jobs.ports import WorkerNote
+from server.jobs.record import Job, Status
+from server.jobs.service import JobService
+from tests.system import engine_worker
+from tests.system.engine_worker import DAMAGED, KINDS, NEEDED, Play, PlaySpec
+from tests.system.processes import PATIENCE_SECONDS, until
+from tests.unit.jobs.workshop import Heard
+
+ROOT = str(Path(__file__).parents[2])
+
+
+class House:
+    """A record, a broker, and a worker that is looked after as `serve` does it.
+
+    Attributes:
+        card: a file; while it exists the worker has a card.
+        weights: a file; what `frail` is made of.
+    """
+
+    def __init__(self, folder: Path, redis_url: str) -> None:
+        self.settings = Settings.from_environment(
+            data_dir=folder, redis_url=redis_url, lease_seconds=1.5, max_attempts=2
+        )
+        self.record = bootstrap.open_record(self.settings)
+        self.heard = Heard()
+        self.card, self.weights = folder / "card", folder / "weights"
+        self.card.touch()
+        environment = {**self.settings.as_environment(), "PYTHONPATH": ROOT}
+        command = [sys.executable, "-m", engine_worker.__name__]
+        self.worker = Member(name="worker", command=command, environment=environment)
+        self.service = JobService(
+            jobs=self.record.jobs,
+            queue=RqQueue(redis_url, kinds=KINDS),
+            events=self.heard,
+            max_waiting=8,
+            keep=timedelta(hours=24),
+        )
+
+    def submit(self, *acts: str, engine: str = "auto") -> Job:
+        """Submit a job whose attempts go as told."""
+        spec = PlaySpec(acts=acts or ("play",), engine=engine)
+        return self.service.submit(KINDS[Play.NAME], spec)
+
+    def ended(self, job: Job) -> Job:
+        """Wait for the ending."""
+        return self.service.wait(job.id, seconds=PATIENCE_SECONDS)
+
+    def played_by(self, job: Job) -> int:
+        """Return the process that finished a job."""
+        (output,) = job.outputs
+        return int(self.record.artifacts.read(output.artifact_id))
+
+    def notes(self) -> Sequence[WorkerNote]:
+        """Return what live workers say of themselves."""
+        return self.record.workers.live(timedelta(seconds=5))
+
+    def look_after(self, is_over: threading.Event) -> None:
+        """Keep the worker alive."""
+        members = Crew([self.worker])
+        while not is_over.wait(0.05):
+            members.look_after()
+        members.end()
+
+
+@pytest.fixture(name="house")
+def _house(tmp_path: Path, valkey_url: str) -> Iterator[House]:
+    house, is_over = House(tmp_path, valkey_url), threading.Event()
+    caring = threading.Thread(target=house.look_after, args=(is_over,))
+    caring.start()
+    try:
+        with closing(house.record.database):
+            yield house
+            is_over.set()
+            caring.join()
+    finally:
+        is_over.set()
+
+
+def test_a_job_whose_card_is_lost_is_played_by_a_fresh_process(
+    house: House, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Which begins at once, while the old one takes nothing more."""
+    first = until(lambda: house.worker.process)
+    job, next_one = house.submit("lose", "play"), house.submit()
+    done, after = house.ended(job), house.ended(next_one)
+
+    assert (Status.FINISHED, 2, 1) == (done.status, done.attempt, done.device_losses)
+    assert (Status.FINISHED, 1) == (after.status, after.attempt)
+    assert first.pid not in {house.played_by(done), house.played_by(after)}
+    assert crew.FRESH_START == first.returncode
+    assert f"ended with code {crew.FRESH_START}" in caplog.text
+
+
+def test_a_job_under_which_the_card_is_lost_again_fails_and_the_next_one_does_not(
+    house: House,
+) -> None:
+    failed, after = house.ended(house.submit("lose")), house.ended(house.submit())
+
+    assert failed.error is not None
+    assert (Status.FAILED, 2, "engine_failed") == (failed.status, failed.attempt, failed.error.code)
+    assert "fault of the server" in failed.error.message
+    assert Status.FINISHED is after.status
+
+
+def test_a_crash_costs_an_attempt_and_nothing_else(house: House) -> None:
+    """The lease brings the job back; it is played from its beginning."""
+    first = until(lambda: house.worker.process)
+    done = house.ended(house.submit("crash", "play"))
+
+    assert (Status.FINISHED, 2, 0) == (done.status, done.attempt, done.device_losses)
+    assert first.pid != house.played_by(done)
+    assert -11 == first.returncode
+
+
+def test_a_job_that_always_crashes_does_so_a_bounded_number_of_times(house: House) -> None:
+    failed, after = house.ended(house.submit("crash")), house.ended(house.submit())
+
+    assert failed.error is not None
+    assert ("worker_lost", 2) == (failed.error.code, failed.attempt)
+    assert Status.FINISHED is after.status
+
+
+def test_a_job_too_large_for_its_card_fails_once_and_the_worker_goes_on(house: House) -> None:
+    """With what it would have needed; what it held is given back."""
+    before = house.ended(house.submit())
+    process = psutil.Process(house.played_by(before))
+    empty = process.memory_info().rss
+    failed = house.ended(house.submit("overfill"))
+    after = house.ended(house.submit())
+
+    assert failed.error is not None
+    assert (1, "out_of_memory", NEEDED) == (
+        failed.attempt,
+        failed.error.code,
+        failed.error.message,
+    )
+    assert (process.pid, Status.FINISHED) == (house.played_by(after), after.status)
+    until(lambda: process.memory_info().rss < empty + 16 * 2**20)
+
+
+def test_damaged_weights_cost_no_job_and_are_noticed_once_mended(house: House) -> None:
+    """Who lets the server choose gets the next engine; who names this one is told the reason."""
+    house.weights.write_text("damaged")
+    instead, named = house.ended(house.submit()), house.ended(house.submit(engine="frail"))
+    until(lambda: [note for note in house.notes() if note.offers[0].reason == DAMAGED])
+    process = house.worker.process
+    house.weights.write_text("mended")
+    mended = house.ended(house.submit())
+
+    assert (Status.FINISHED, "steady") == (instead.status, instead.engine)
+    assert named.error is not None
+    assert "engine_unavailable" == named.error.code
+    assert DAMAGED in named.error.message
+    assert (Status.FINISHED, "frail") == (mended.status, mended.engine)
+    assert process is house.worker.process
+
+
+def test_a_card_that_disappears_is_missed_and_jobs_go_on_without_it(house: House) -> None:
+    """The note of the worker says so."""
+    until(lambda: [note.devices for note in house.notes() if note.devices])
+    house.card.unlink()
+    done = house.ended(house.submit())
+    until(lambda: [note for note in house.notes() if not note.devices])
+    offers = [offer for note in house.notes() for offer in note.offers if not offer.available]
+
+    assert "steady" == done.engine
+    assert [("frail", "There is no card.")] == [(each.engine, each.reason) for each in offers]
+
+
+def test_what_is_asked_to_be_unloaded_is_not_in_the_note_any_more(house: House) -> None:
+    """So `/health` tells the truth about what is in memory."""
+    house.ended(house.submit())
+    until(lambda: [note for note in house.notes() if "frail" in note.loaded])
+    RqQueue(str(house.settings.redis_url), kinds=KINDS).ask_unload()
+    until(lambda: [note for note in house.notes() if not note.loaded])
+
+    assert Status.FINISHED is house.ended(house.submit()).status
