@@ -23,6 +23,9 @@ from server.web.plugin import sound, wording
 PROGRESS_INTERVAL_SECONDS = 0.5
 """Least time between two `progress_update`s of a session; the last one always comes."""
 
+SILENCE_SECONDS = 1.5
+"""A session whose engine is still being loaded is told so again after this."""
+
 LARGEST_MESSAGE = 95 * 2**20
 """Characters of audio in one event; clients of the `ws` library hang up at 100 MiB."""
 
@@ -127,9 +130,13 @@ class Legacy:
         if told is None or told.job_id != job.id:
             told = _Told(job.id)
         state, percent = wording.state_of(job), wording.percent(job)
+        silent_seconds = self._clock() - told.at
         if state is not told.state:
             yield from place_in_queue(job)
-        is_due = self._clock() - told.at >= PROGRESS_INTERVAL_SECONDS
+        elif state is wording.State.WARMING and silent_seconds >= SILENCE_SECONDS:
+            told = replace(told, at=self._clock())
+            yield from place_in_queue(job)
+        is_due = silent_seconds >= PROGRESS_INTERVAL_SECONDS
         if is_due and percent > told.percent:
             told = replace(told, percent=percent, at=self._clock())
             yield from progress(job)

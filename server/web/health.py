@@ -8,8 +8,9 @@ from flask import Response, current_app
 from flask_openapi.blueprint import APIBlueprint
 
 from server import errors
+from server.engines.catalog import ENGINES, Device
 from server.jobs.ports import WorkerNote
-from server.web import documentation, pulse, views
+from server.web import catalog, documentation, pulse, views
 from server.web.documentation import answers
 from server.web.services import current
 
@@ -24,13 +25,14 @@ def health() -> Response:
     """Tell how the server is. Always 200: what is missing is said in the fields."""
     seen = pulse.current().read()
     machine, workers = seen.machine, seen.workers
+    devices = _devices(workers or ())
     return views.HealthView(
-        gpu_available=False,
+        gpu_available=bool(devices),
         model_loaded=any(note.loaded for note in workers or ()),
         system_resources=views.SystemResources(
             cpu_percent=machine.cpu_percent if machine else None,
             memory_percent=machine.memory_percent if machine else None,
-            gpu_memory_used_mb=0.0,
+            gpu_memory_used_mb=sum(device.used_mb for device in devices),
         ),
         uptime=round(time.monotonic() - pulse.current().started_at, 3),
         version=metadata.version("melodyflow"),
@@ -52,8 +54,10 @@ def live() -> Response:
 @api.get("/health/ready", responses=answers({200: views.ReadyView, 503: views.ReadyView}))
 def ready() -> Response:
     """Tell whether a job submitted now would run: 503 with reasons if not."""
-    reasons = _missing(pulse.current().read(patience_seconds=READY_WITHIN_SECONDS))
-    return views.ReadyView(ready=not reasons, reasons=reasons).answer(503 if reasons else 200)
+    seen = pulse.current().read(patience_seconds=READY_WITHIN_SECONDS)
+    reasons = _missing(seen)
+    view = views.ReadyView(ready=not reasons, reasons=reasons, engines=_broken(seen.workers or ()))
+    return view.answer(503 if reasons else 200)
 
 
 @api.get("/resources", responses=answers({200: views.ResourcesView}, 503))
@@ -62,7 +66,9 @@ def resources() -> Response:
     seen = pulse.current().read(patience_seconds=READY_WITHIN_SECONDS)
     if seen.machine is None:
         raise errors.Unavailable("The machine has not been looked at yet.")
-    return views.ResourcesView.of(seen.machine, queue_length=seen.waiting).answer()
+    return views.ResourcesView.of(
+        seen.machine, devices=_devices(seen.workers or ()), queue_length=seen.waiting
+    ).answer()
 
 
 def _missing(seen: pulse.Reading) -> list[str]:
@@ -74,6 +80,17 @@ def _missing(seen: pulse.Reading) -> list[str]:
         "No worker has an engine that works.": _has_engine(workers),
     }
     return [reason for reason, is_fine in checks.items() if not is_fine]
+
+
+def _broken(workers: Sequence[WorkerNote]) -> dict[str, str]:
+    """Return why engines do not work at any of these workers."""
+    offers = [catalog.offered(name, workers) for name in ENGINES]
+    return {offer.engine: offer.reason for offer in offers if not offer.available}
+
+
+def _devices(workers: Sequence[WorkerNote]) -> list[Device]:
+    """Return the cards that workers see; several may see the same one."""
+    return list({device.id: device for note in workers for device in note.devices}.values())
 
 
 def _has_engine(workers: Sequence[WorkerNote]) -> bool:

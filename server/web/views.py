@@ -12,7 +12,7 @@ from flask import Response
 from pydantic import BaseModel, Field
 
 from server import errors
-from server.engines.catalog import ENGINES, EngineCard
+from server.engines.catalog import ENGINES, Device, EngineCard
 from server.jobs import record
 from server.jobs.kind import Kind
 from server.jobs.ports import Artifact, ArtifactStore, Offer
@@ -316,6 +316,7 @@ class ReadyView(View):
 
     ready: bool
     reasons: list[str] = Field(description="What is missing.")
+    engines: dict[str, str] = Field(description="Those that do not work, and why.")
 
 
 class Space(BaseModel):
@@ -338,22 +339,35 @@ class Processor(BaseModel):
     percent: float
 
 
+class CardView(BaseModel):
+    """A card that networks run on."""
+
+    name: str
+    memory: Space
+
+    @classmethod
+    def of(cls, device: Device) -> Self:
+        """Show a card."""
+        used, total = (round(each * 2**20) for each in (device.used_mb, device.total_mb))
+        return cls(name=device.name, memory=Space.of(used, total))
+
+
 class ResourcesView(View):
     """What this machine has left."""
 
     cpu: Processor
     memory: Space
     disk: Space
-    gpus: list[dict[str, Any]]
+    gpus: list[CardView] = Field(description="As workers see them.")
     queue_length: int | None
 
     @classmethod
-    def of(cls, machine: Machine, *, queue_length: int | None) -> Self:
+    def of(cls, machine: Machine, *, devices: Iterable[Device], queue_length: int | None) -> Self:
         """Show a machine."""
         return cls(
             cpu=Processor(cores=machine.cores, percent=machine.cpu_percent),
             memory=Space.of(machine.memory_used, machine.memory_total),
             disk=Space.of(machine.disk_used, machine.disk_total),
-            gpus=[],
+            gpus=[CardView.of(device) for device in devices],
             queue_length=queue_length,
         )

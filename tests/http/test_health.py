@@ -5,10 +5,12 @@ import shutil
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from server.engines.catalog import Device
 from server.web import pulse
 from tests.http.scripted import WORKER, worker_note
 from tests.http.world import World
@@ -57,7 +59,11 @@ def test_a_live_process_says_so(here: World) -> None:
 
 def test_a_server_with_everything_is_ready(here: World) -> None:
     """200 without reasons."""
-    assert here.json(here.client.get("/health/ready")) == {"ready": True, "reasons": []}
+    assert here.json(here.client.get("/health/ready")) == {
+        "ready": True,
+        "reasons": [],
+        "engines": {},
+    }
 
 
 def _pull_the_plug(here: World) -> None:
@@ -89,6 +95,38 @@ def test_a_server_that_lacks_something_is_not_ready(
 
     assert not body["ready"]
     assert reason in body["reasons"]
+
+
+def test_an_engine_that_could_not_be_loaded_is_no_secret(here: World) -> None:
+    """The reason is at /health/ready and at /engines; presets are listed all the same."""
+    here.workers.announce(worker_note(available=False))
+    ready = here.json(here.client.get("/health/ready"), status=503)
+    engines = here.json(here.client.get("/engines"))["engines"]
+    (arranger,) = [engine for engine in engines if engine["name"] == "arranger"]
+
+    assert ready["engines"]["arranger"] == "There is no sound bank."
+    assert (arranger["available"], arranger["reason"]) == (False, "There is no sound bank.")
+    assert here.json(here.client.get("/health/live")) == {"status": "live"}
+    assert len(here.json(here.client.get("/variations"))["variations"]) == 33
+
+
+def _with_cards(here: World, name: str, *cards: Device) -> None:
+    here.workers.announce(replace(worker_note(), id=name, devices=cards))
+
+
+def test_cards_are_what_workers_see(here: World) -> None:
+    """The web process sees none; one that two workers see counts once."""
+    one = Device(id="GPU-1", name="A card", total_mb=8192.0, used_mb=2048.0)
+    _with_cards(here, "a", one)
+    _with_cards(here, "b", one, replace(one, id="GPU-2", used_mb=1024.0))
+    health = here.json(here.client.get("/health"))
+    cards = here.json(here.client.get("/resources"))["gpus"]
+
+    assert health["gpu_available"] is True
+    assert health["system_resources"]["gpu_memory_used_mb"] == 3072.0
+    assert ["A card", "A card"] == [card["name"] for card in cards]
+    assert [25.0, 12.5] == [card["memory"]["percent"] for card in cards]
+    assert cards[0]["memory"]["total_bytes"] == 8192 * 2**20
 
 
 def test_resources_are_told(here: World) -> None:

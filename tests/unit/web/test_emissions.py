@@ -105,6 +105,22 @@ def test_the_same_percent_is_not_told_twice(desk: Desk) -> None:
     assert [] == desk.told(job, job.evolved(progress=0.302))
 
 
+def test_a_long_load_is_told_of_again(desk: Desk) -> None:
+    """Whoever hears nothing gives up; the same heartbeat is no news once the job is at work."""
+    warming = started()
+    desk.told(JOB, warming)
+    told = []
+    for seconds in (0.4, 2.0, 2.4, 4.0):
+        desk.seconds = seconds
+        told.append(names(list(desk.tell(Event(EventName.PROGRESS, warming)))))
+    working = warming.evolved(stage="transforming")
+    desk.told(warming, working)
+    desk.seconds = 6.0
+
+    assert [[], ["queue_status"], [], ["queue_status"]] == told
+    assert [] == list(desk.tell(Event(EventName.PROGRESS, working)))
+
+
 def test_a_change_of_state_is_told_at_once(desk: Desk) -> None:
     """Warming to processing, without waiting for progress to be due."""
     desk.told(JOB, started())
