@@ -65,9 +65,10 @@ def test_a_long_clip_keeps_its_frames_and_is_the_same_again(model: MelodyFlow) -
 
 
 def test_there_is_no_seam_where_windows_meet(model: MelodyFlow) -> None:
-    """A step from frame to frame at the ends and in the middle of an overlap is one like others.
+    """A smooth source bends at the ends and in the middle of an overlap as it does elsewhere.
 
-    Negative control: two windows edited apart and put side by side.
+    Measured 1 to 3 times the median there. Negative control: two windows edited apart and put
+    side by side, 20 to 30 times.
     """
     frames = WINDOW * 3 // 2
     source, cut = _smooth(frames), frames // 2
@@ -75,12 +76,12 @@ def test_there_is_no_seam_where_windows_meet(model: MelodyFlow) -> None:
     assert windows is not None
     [start] = windows.starts[1:]
 
-    fused = _steps(_smooth_edit(model, source))
-    apart = _steps(torch.cat([_smooth_edit(model, half) for half in source.chunk(2, -1)], -1))
+    fused = _bends(_smooth_edit(model, source))
+    apart = _bends(torch.cat([_smooth_edit(model, half) for half in source.chunk(2, -1)], -1))
 
     for frame in (start, (start + windows.length) // 2, windows.length):
-        assert float(fused[frame - 2 : frame + 1].max()) < 2 * float(fused.median())
-    assert float(apart[cut - 1]) > 2 * float(apart.median())
+        assert float(fused[frame - 3 : frame + 2].max()) < 6 * float(fused.median())
+    assert float(apart[cut - 3 : cut + 2].max()) > 6 * float(apart.median())
 
 
 def test_one_can_stop_between_windows(model: MelodyFlow) -> None:
@@ -123,5 +124,5 @@ def _smooth_edit(model: MelodyFlow, source: Tensor) -> Tensor:
     return latent
 
 
-def _steps(latent: Tensor) -> Tensor:
-    return latent.diff(dim=-1).abs().mean(dim=(0, 1))
+def _bends(latent: Tensor) -> Tensor:
+    return latent.diff(n=2, dim=-1).abs().mean(dim=(0, 1))
