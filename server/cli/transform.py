@@ -12,7 +12,7 @@ from server.cli import console, options, report
 from server.config import Settings
 from server.jobs.events import Event
 from server.jobs.record import Job, Status
-from server.kinds import transform
+from server.kinds import choices, transform
 from server.media import codec, formats
 
 NAME = "transform"
@@ -90,7 +90,7 @@ def _output(args: argparse.Namespace) -> Path:
     Raises:
         errors.InvalidInput: it has an ending we do not write, or its folder does not exist.
     """
-    played = args.variation or (transform.CUSTOM if args.prompt else DEFAULT_VARIATION)
+    played = args.variation or (choices.CUSTOM if args.prompt else DEFAULT_VARIATION)
     output: Path = args.output or args.source.with_name(f"{args.source.stem}-{played}.wav")
     writable = [each.extension for each in formats.FORMATS.values() if each.writable]
     if output.suffix.lower() not in writable:
@@ -105,8 +105,8 @@ def _output(args: argparse.Namespace) -> Path:
 def _parameters(args: argparse.Namespace) -> dict[str, Any]:
     names = ("flowstep", "strength", "seed", "engine", "bpm")
     given = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
-    variation = args.variation or (transform.CUSTOM if args.prompt else DEFAULT_VARIATION)
-    if variation not in (transform.CUSTOM, *variations.load()):
+    variation = args.variation or (choices.CUSTOM if args.prompt else DEFAULT_VARIATION)
+    if variation not in (choices.CUSTOM, *variations.load()):
         raise errors.NoSuchVariation(_no_such_preset(variation))
     return {"variation": variation, "custom_prompt": args.prompt, **given}
 

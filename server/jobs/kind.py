@@ -24,6 +24,13 @@ class JobSpec(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    def check_source(self, seconds: float) -> None:
+        """Refuse what does not fit a source of that length.
+
+        Raises:
+            errors.InvalidInput: with the field's name.
+        """
+
 
 class Kind(Protocol):
     """A module with these names; `server.kinds.KINDS` lists them."""

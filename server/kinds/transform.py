@@ -1,39 +1,56 @@
 """Job kind `transform`: the same music, played by something else."""
 
 import random
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-import variations
 from server import errors
 from server.engines.catalog import ENGINES
-from server.engines.protocols import Brief, Transformation, Transforms
+from server.engines.protocols import Brief, Transforms
 from server.jobs.context import Context
 from server.jobs.kind import JobSpec, Number
-from server.kinds import recipe
-from server.media import codec, formats
+from server.jobs.record import Role
+from server.kinds import choices, passages, recipe, takes
+from server.kinds.choices import CUSTOM, Choice, Choices, Prompt
+from server.kinds.passages import Passage
+from server.kinds.takes import Format, Take
+from server.media import codec
 from server.media.clip import Clip
 
 NAME = "transform"
 QUEUE = "audio"
 SUMMARY = "Plays the same music with something else: tempo, chords and length are kept."
 
-CUSTOM = "custom"
 LARGEST_RANDOM_SEED = 99999
+DEFAULT_FLOWSTEP = 0.12
+
+ONE_AT_A_TIME = "There is one variation at a time here; POST /jobs takes a list in variations."
+"""Older clients expect one sound, so a list is refused rather than cut short."""
+
+NO_PREVIEW = "There was no preview: the engine gave none."
+
+Seconds = Annotated[Number, Field(ge=0, allow_inf_nan=False)]
 
 
 class Spec(JobSpec):
     """What a transform needs to know.
 
     `flowstep` is the pivot of an edit: higher stays closer to the source, 1.0 is identity. A seed
-    of -1 or none draws one from 0 to 99999.
+    of -1 or none draws one from 0 to 99999; several variations share it.
     """
 
     source: str = Field(description="Id of the artifact to transform.")
     variation: str = Field(CUSTOM, description="A preset's name, or custom with custom_prompt.")
-    custom_prompt: Annotated[str, Field(max_length=2000)] | None = Field(
+    custom_prompt: Prompt | None = Field(
         None, description="Free words; they replace the preset's prompt."
+    )
+    variations: Choices | None = Field(
+        None,
+        description="Instead of variation: up to 16 presets, or objects with variation and "
+        "custom_prompt. One file each, in order; what they share is computed once. In a form: "
+        "JSON, or names with commas between.",
     )
     flowstep: Annotated[Number, Field(gt=0, le=1, allow_inf_nan=False)] | None = Field(
         None,
@@ -51,8 +68,18 @@ class Spec(JobSpec):
     bpm: Annotated[Number, Field(ge=20, le=400, allow_inf_nan=False)] | None = Field(
         None, description="The tempo, if the DAW knows it."
     )
+    start_seconds: Seconds | None = Field(
+        None, description="Only what follows it changes; every sample before stays as it is."
+    )
+    end_seconds: Seconds | None = Field(
+        None, description="Only what precedes it changes; every sample from there on stays."
+    )
+    preview: bool = Field(
+        default=False,
+        description="Show an unfinished result while the job runs, if the engine gives one.",
+    )
     engine: str = Field("auto", description="auto, or an engine's name.")
-    format: Literal["wav", "flac", "mp3", "ogg"] = "wav"
+    format: Format = "wav"
 
     @field_validator("seed", mode="before")
     @classmethod
@@ -64,9 +91,13 @@ class Spec(JobSpec):
     @field_validator("variation")
     @classmethod
     def _known_variation(cls, name: str) -> str:
-        if name != CUSTOM and name not in variations.load():
-            raise _no_such_variation(name)
+        choices.check_name(name, field="variation")
         return name
+
+    @field_validator("variations", mode="before")
+    @classmethod
+    def _listed(cls, value: object) -> object:
+        return choices.listed(value)
 
     @field_validator("engine")
     @classmethod
@@ -77,76 +108,144 @@ class Spec(JobSpec):
         return name
 
     @model_validator(mode="after")
-    def _custom_needs_words(self) -> "Spec":
-        if self.variation == CUSTOM and not (self.custom_prompt or "").strip():
-            words = "The variation custom needs a custom_prompt."
-            raise errors.InvalidInput(words, field="custom_prompt")
+    def _chosen_once(self) -> "Spec":
+        if self.variations is None:
+            choices.check_words(self.choices[0])
+            return self
+        # a stored order names both: a list, and the single variation that was left at its default
+        if self.variation != CUSTOM or self.custom_prompt is not None:
+            words = "Send either variations or a single variation with its custom_prompt."
+            raise errors.InvalidInput(words, field="variations")
+        choices.check_list(self.variations)
         return self
+
+    @model_validator(mode="after")
+    def _forward_in_time(self) -> "Spec":
+        passages.check_times(self.start_seconds, self.end_seconds)
+        return self
+
+    def check_source(self, seconds: float) -> None:
+        """Refuse a passage that is not in a source of that length.
+
+        Raises:
+            errors.InvalidInput: with the field's name.
+        """
+        passages.check_within(self.start_seconds, self.end_seconds, source_seconds=seconds)
+
+    @property
+    def choices(self) -> tuple[Choice, ...]:
+        """What is wanted, one result each."""
+        if self.variations is not None:
+            return self.variations
+        return (Choice(variation=self.variation, custom_prompt=self.custom_prompt),)
+
+    @property
+    def labels(self) -> list[str]:
+        """What tells the files of the results apart."""
+        return takes.labels(self.choices, is_list=self.variations is not None)
+
+    def brief(self, choice: Choice) -> Brief:
+        """Return one of the choices as an engine reads it."""
+        preset = choice.preset
+        return Brief(
+            variation=preset,
+            prompt=choice.prompt,
+            is_custom=bool(choice.words),
+            flowstep=self.flowstep or (preset.flowstep if preset else DEFAULT_FLOWSTEP),
+            strength=self.strength,
+            solver=self.solver,
+            steps=preset.steps if preset else None,
+            seed=self.seed,
+            bpm=self.bpm,
+        )
 
 
 def run(spec: Spec, ctx: Context) -> None:
-    """Decode, transform, measure what was kept, store."""
+    """Decode, transform, put back, measure what was kept, store."""
     engine: Transforms = ctx.engine(spec.engine, "transforms")
     ctx.report(0.01, stage="reading")
     source = codec.decode(ctx.read(spec.source), max_seconds=ctx.source_seconds)
-    on_step = ctx.stage("transforming", 0.02, 0.92)
-    (done,) = engine.transform(source, [_brief(spec)], on_step=on_step)
-    ctx.report(0.93, stage="measuring")
-    report = _report(source, done)
+    where = passages.passage(source, spec.start_seconds, spec.end_seconds)
+    previews = _Previews(spec, where, ctx)
+    results = engine.transform(
+        where.excerpt,
+        [spec.brief(choice) for choice in spec.choices],
+        on_step=ctx.stage("transforming", 0.02, 0.92),
+        on_preview=previews if spec.preview else None,
+    )
+    made = [
+        Take(choice, result, where.placed(result.clip))
+        for choice, result in zip(spec.choices, results, strict=True)
+    ]
+    finished = _finished(spec, made, where, ctx)
     ctx.report(0.97, stage="storing")
-    artifact = _store(done.clip, spec, ctx)
-    ctx.remember(last_input=spec.source, last_processed=artifact)
-    ctx.conclude(seed=spec.seed, report=report, recipe=recipe.of(NAME, spec, ctx.job.engine))
-
-
-def _brief(spec: Spec) -> Brief:
-    variation = variations.load()[spec.variation] if spec.variation != CUSTOM else None
-    words = (spec.custom_prompt or "").strip()
-    return Brief(
-        variation=variation,
-        prompt=words or (variation.prompt if variation else ""),
-        is_custom=bool(words),
-        flowstep=spec.flowstep or (variation.flowstep if variation else 0.12),
-        strength=spec.strength,
-        solver=spec.solver,
-        steps=variation.steps if variation else None,
+    _store(spec, made, [data for data, _ in finished], ctx)
+    ctx.conclude(
         seed=spec.seed,
-        bpm=spec.bpm,
+        report=_report(spec, [report for _, report in finished], is_previewed=previews.came),
+        recipe=recipe.of(NAME, spec, ctx.job.engine, model=results[0].model),
     )
 
 
-def _report(source: Clip, done: Transformation) -> dict[str, Any]:
+def first_variation(spec: Any) -> str:
+    """Return what a stored order asks for first; older clients know of one result alone."""
+    return str((spec.get("variations") or [spec])[0]["variation"])
+
+
+class _Previews:
+    """Stores what an engine has to be heard before its end, and shows it at once."""
+
+    def __init__(self, spec: Spec, where: Passage, ctx: Context) -> None:
+        self.came = False
+        self._spec = spec
+        self._where = where
+        self._ctx = ctx
+
+    def __call__(self, clips: Sequence[Clip]) -> None:
+        self.came = True
+        for label, clip in zip(self._spec.labels, clips, strict=True):
+            whole = self._where.placed(clip).clip
+            data, name = codec.encode(whole, "wav"), f"preview{label}.wav"
+            takes.store(whole, data, self._ctx, name=name, fmt="wav", role=Role.PREVIEW)
+        self._ctx.show()
+
+
+def _finished(
+    spec: Spec, made: Sequence[Take], where: Passage, ctx: Context
+) -> list[tuple[bytes, dict[str, Any]]]:
+    """Return a file and its report for each result; the source is heard once for all of them."""
     # the web process imports this module for its Spec alone; scipy stays out of it
-    from server.media.analysis import compare  # noqa: PLC0415
+    from server.media.analysis import Original  # noqa: PLC0415
 
-    beats = done.heard.get("beats")
-    return {
-        "heard": dict(done.heard),
-        "kept": compare(source, done.clip, beats=beats).as_dict(),
-        "understood": list(done.understood),
-        "ignored": list(done.ignored),
-        "guessed": done.guessed,
-        "notices": list(done.notices),
-    }
-
-
-def _store(clip: Clip, spec: Spec, ctx: Context) -> str:
-    engine = str(ctx.job.engine)
-    tags = {
-        "title": spec.variation,
-        "comment": f"engine: {engine}",
-        "copyright": ENGINES[engine].licence,
-    }
-    artifact = ctx.save(
-        codec.encode(clip, spec.format, tags=tags),
-        name=f"transformed.{spec.format}",
-        media_type=formats.FORMATS[spec.format].media_type,
-        seconds=clip.seconds,
-        sample_rate=clip.sample_rate,
-        channels=clip.channels,
-    )
-    return artifact.id
+    on_step = ctx.stage("measuring", 0.92, 0.97)
+    original = Original(where.changed(where.source))
+    finished = []
+    for done, take in enumerate(made, start=1):
+        data = takes.write(take, where, spec.format, engine=str(ctx.job.engine), seed=spec.seed)
+        finished.append((data, takes.report(take, where, original, data)))
+        on_step(done, len(made))
+    return finished
 
 
-def _no_such_variation(name: str) -> errors.NoSuchVariation:
-    return errors.NoSuchVariation(f"Unknown variation: {name[:64]}", field="variation")
+def _report(spec: Spec, reports: list[dict[str, Any]], *, is_previewed: bool) -> dict[str, Any]:
+    """Return the job's report: the only one, or the first one with all of them beneath it."""
+    if spec.preview and not is_previewed:
+        for report in reports:
+            report["notices"].append(NO_PREVIEW)
+    if spec.variations is None:
+        return reports[0]
+    return {**reports[0], "variations": reports}
+
+
+def _store(spec: Spec, made: Sequence[Take], files: Sequence[bytes], ctx: Context) -> None:
+    stored = [
+        takes.store(
+            take.placed.clip,
+            data,
+            ctx,
+            name=f"transformed{label}.{spec.format}",
+            fmt=spec.format,
+        )
+        for label, take, data in zip(spec.labels, made, files, strict=True)
+    ]
+    ctx.remember(last_input=spec.source, last_processed=stored[0].id)

@@ -192,7 +192,7 @@ def ending(job: Job, artifacts: ArtifactStore) -> Iterator[Emission]:
     if len(audio) > LARGEST_MESSAGE:
         yield from _failure(job, message=_TOO_LARGE, code="DATA_TOO_LARGE")
         return
-    result = {"audio_data": audio, "variation": job.spec["variation"]}
+    result = {"audio_data": audio, "variation": transform.first_variation(job.spec)}
     yield _to_session(job, "audio_transformed", result)
     yield _to_session(job, "transform_complete", {"status": "success"})
     yield _to_session(job, "job_complete", {"job_id": job.id})

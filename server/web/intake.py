@@ -8,7 +8,7 @@ from pathlib import PurePath
 from typing import Any
 
 from server import errors, kinds
-from server.jobs.kind import Kind
+from server.jobs.kind import JobSpec, Kind
 from server.jobs.ports import Artifact
 from server.jobs.record import Job, now
 from server.media import codec
@@ -43,6 +43,7 @@ def submit(services: Services, order: Order) -> Job:
     draft = kinds.parse(order.kind, {**_without_source(order), "source": _NOT_YET_STORED})
     source = keep(services, order.audio, name="source")
     try:
+        draft.check_source(source.seconds or 0.0)
         return _hand_over(services, order, draft.model_copy(update={"source": source.id}))
     except errors.MelodyflowError:
         services.artifacts.delete(source.id)
@@ -74,13 +75,13 @@ def keep(services: Services, data: bytes, *, name: str) -> Artifact:
     )
 
 
-def _hand_over(services: Services, order: Order, spec: Any) -> Job:
+def _hand_over(services: Services, order: Order, spec: JobSpec) -> Job:
     return services.jobs.submit(
         order.kind, spec, session_id=order.session_id, seed=getattr(spec, "seed", None)
     )
 
 
-def _of_stored_source(services: Services, order: Order) -> Any:
+def _of_stored_source(services: Services, order: Order) -> JobSpec:
     takes_audio = "source" in order.kind.Spec.model_fields
     if takes_audio and order.parameters.get("source") is None:
         raise errors.InvalidInput(
@@ -88,13 +89,14 @@ def _of_stored_source(services: Services, order: Order) -> Any:
         )
     spec = kinds.parse(order.kind, order.parameters)
     if takes_audio:
-        _refuse_unknown_source(services, str(getattr(spec, "source", "")))
+        seconds = _known_source(services, str(getattr(spec, "source", ""))).seconds
+        spec.check_source(seconds or 0.0)
     return spec
 
 
-def _refuse_unknown_source(services: Services, artifact_id: str) -> None:
+def _known_source(services: Services, artifact_id: str) -> Artifact:
     try:
-        services.artifacts.get(artifact_id)
+        return services.artifacts.get(artifact_id)
     except errors.NotFound as error:
         raise errors.InvalidInput(error.message, field="source") from error
 

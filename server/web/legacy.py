@@ -16,6 +16,7 @@ from pydantic import BaseModel, Field
 
 from server import errors
 from server.jobs.record import Job, Status
+from server.kinds import choices
 from server.kinds import transform as kind
 from server.media import formats
 from server.web import documentation, intake, legacy_views, parsing, transfer, views
@@ -31,6 +32,8 @@ _PREFIXES: Mapping[type[Exception], str] = {
     errors.UnreadableAudio: "Failed to load audio: ",
     errors.UnsupportedMedia: "Failed to load audio: ",
 }
+
+_PASSED_ON = ("strength", "bpm", "engine", "start_seconds", "end_seconds")
 
 api = APIBlueprint(
     "legacy",
@@ -60,6 +63,12 @@ class TransformRequest(BaseModel):
     strength: float | None = Field(None, description="In [0, 1]; how much the arranger changes.")
     bpm: float | None = Field(None, description="The tempo, if it is known.")
     engine: str = Field("auto", description="auto, or an engine's name.")
+    start_seconds: float | None = Field(
+        None, description="Only what follows it changes; every sample before stays as it is."
+    )
+    end_seconds: float | None = Field(
+        None, description="Only what precedes it changes; every sample from there on stays."
+    )
     is_async: bool = Field(
         default=False, alias="async", description="Answer 202 at once; poll for the result."
     )
@@ -68,7 +77,7 @@ class TransformRequest(BaseModel):
 class JobPath(BaseModel):
     """Which job."""
 
-    job_id: str = Field(max_length=64)
+    job_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,15 +160,17 @@ def _understood(sent: parsing.Submission) -> _Asked:
     fields = {name: value for name, value in sent.fields.items() if not _is_blank(value)}
     prompt = fields.get("custom_prompt", fields.get("prompt"))
     variation = fields.get("variation", fields.get("transformation_type"))
+    if "variations" in fields:
+        raise errors.InvalidInput(kind.ONE_AT_A_TIME, field="variations")
     if variation is None and prompt is None:
         raise errors.InvalidInput("Missing required data", field="variation")
     parameters: dict[str, Any] = {
-        "variation": variation or kind.CUSTOM,
+        "variation": variation or choices.CUSTOM,
         "custom_prompt": prompt,
         "flowstep": _flowstep(fields.get("flowstep")),
         "solver": _solver(fields.get("solver", "euler")),
         "seed": fields.get("seed"),
-        **{name: fields[name] for name in ("strength", "bpm", "engine") if name in fields},
+        **{name: fields[name] for name in _PASSED_ON if name in fields},
     }
     session_id = parsing.session_id(fields.get("session_id")) or uuid.uuid4().hex
     order = intake.Order(

@@ -15,7 +15,14 @@ from werkzeug.test import TestResponse
 from server import errors
 from server.config import Settings
 from server.jobs.events import Event
-from server.jobs.ports import ArtifactStore, Events, JobStore, SessionStore, WorkerStore
+from server.jobs.ports import (
+    ArtifactStore,
+    Engines,
+    Events,
+    JobStore,
+    SessionStore,
+    WorkerStore,
+)
 from server.jobs.record import Job
 from server.jobs.runner import Limits, Runner
 from server.jobs.service import JobService
@@ -146,15 +153,16 @@ def world(
     *,
     events: Events | None = None,
     message_queue: str | None = None,
+    engines: Engines | None = None,
     **settings: Any,
 ) -> Iterator[World]:
-    """Start a server in a folder; `settings` win over the defaults."""
+    """Start a server in a folder; `engines` and `settings` win over the script and the defaults."""
     events = events or Silent()
     made = Settings(data_dir=folder, **settings)
     engine, wire = ScriptedEngine(), ThreadQueue()
     stores.workers.announce(worker_note())
     services = _services(made, stores, wire, events, message_queue)
-    with wire.running(_runner(stores, engine, events).run):
+    with wire.running(_runner(stores, engines or ScriptedEngines(engine), events).run):
         yield World(
             client=create_app(services).test_client(),
             services=services,
@@ -191,7 +199,7 @@ def _services(
     )
 
 
-def _runner(stores: Stores, engine: ScriptedEngine, events: Events) -> Runner:
+def _runner(stores: Stores, engines: Engines, events: Events) -> Runner:
     return Runner(
         worker=WORKER,
         kinds=KINDS,
@@ -199,6 +207,6 @@ def _runner(stores: Stores, engine: ScriptedEngine, events: Events) -> Runner:
         artifacts=stores.artifacts,
         sessions=stores.sessions,
         events=events,
-        engines=ScriptedEngines(engine),
+        engines=engines,
         limits=Limits(timeout_seconds=60, lease=timedelta(seconds=30), keep=KEEP, max_attempts=3),
     )

@@ -2,13 +2,23 @@
 
 from server import errors
 from server.jobs.record import Job
+from server.kinds import choices
 from server.kinds import transform as kind
 from server.web import intake
 from server.web.plugin import sessions
 from server.web.plugin.payload import Fields
 from server.web.services import Services
 
-_PASSED_ON = ("flowstep", "solver", "seed", "strength", "bpm", "engine")
+_PASSED_ON = (
+    "flowstep",
+    "solver",
+    "seed",
+    "strength",
+    "bpm",
+    "engine",
+    "start_seconds",
+    "end_seconds",
+)
 
 
 def submit(services: Services, sent: Fields, *, audio: bytes | None, session_id: str) -> Job:
@@ -39,11 +49,13 @@ def submit(services: Services, sent: Fields, *, audio: bytes | None, session_id:
 
 def _parameters(sent: Fields) -> dict[str, object]:
     given = {name: value for name, value in sent.items() if value not in (None, "")}
+    if "variations" in given:
+        raise errors.InvalidInput(kind.ONE_AT_A_TIME, field="variations")
     words = given.get("custom_prompt", given.get("prompt"))
-    variation = given.get("variation", kind.CUSTOM if words else None)
+    variation = given.get("variation", choices.CUSTOM if words else None)
     if variation is None:
         raise errors.InvalidInput("variation is missing.", field="variation")
-    if variation == kind.CUSTOM and words is None:
+    if variation == choices.CUSTOM and words is None:
         raise errors.InvalidInput("variation custom needs a custom_prompt.", field="custom_prompt")
     solver = given.get("solver")
     if isinstance(solver, str):

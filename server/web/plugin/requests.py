@@ -29,6 +29,12 @@ class TransformRequest(BaseModel):
     )
     bpm: float | str | None = Field(None, description="The tempo, if the DAW knows it.")
     engine: str = Field("auto", description="auto, or an engine's name.")
+    start_seconds: float | str | None = Field(
+        None, description="Only what follows it changes; every sample before stays as it is."
+    )
+    end_seconds: float | str | None = Field(
+        None, description="Only what precedes it changes; every sample from there on stays."
+    )
 
 
 class SessionRequest(BaseModel):

@@ -107,6 +107,17 @@ class Refused(BaseModel):
     session_id: str | None = Field(None, description="The session, where it is known.")
 
 
+class Previewed(BaseModel):
+    """What can be heard of a followed job before its end."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    job_id: str = Field(description="The job's id.")
+    artifacts: list[dict[str, Any]] = Field(
+        description="One unfinished sound a variation, as in the job's view."
+    )
+
+
 class Message(Told):
     """A confirmation."""
 
@@ -212,8 +223,10 @@ TOLD: Mapping[str, Phrase] = {
     "chunk_received": Phrase(ChunkReceived, "A piece came."),
     "chunks_missing": Phrase(ChunksMissing, "The client thought it was done; these are missing."),
     "job": Phrase(views.JobView, "A followed job, as `GET /jobs/{id}` shows it."),
+    "preview": Phrase(Previewed, "What can be heard of a followed job before its end."),
 }
-"""What the server says: `job` to those who follow it, all else to a session or to who asked."""
+"""What the server says: to those who follow a job `job` and `preview`, all else to a session or to
+who asked."""
 
 
 def described() -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pybase64
 import pytest
 
 from tests.http.legacy.stage import Stage
@@ -79,3 +80,37 @@ def test_an_unknown_job_cannot_be_followed(stage: Stage, job_id: Any) -> None:
     acknowledged = caller.say("follow", {"job_id": job_id})
 
     assert acknowledged["error"]["message"] == caller.last("error")["message"]
+
+
+def test_followers_are_told_of_a_preview_when_it_comes(stage: Stage) -> None:
+    """By an event of its own, and their progress never goes back."""
+    stage.world.engine.has_previews = True
+    stage.world.queue.hold()
+    caller = stage.caller()
+    receipt = stage.world.submit(preview=True, session_id="daw")
+    caller.say("follow", {"job_id": receipt["id"]})
+    stage.world.queue.release()
+    stage.news.await_ending("daw")
+    progress = [job["progress"] for job in caller.all_of("job")]
+    (preview,) = caller.all_of("preview")
+
+    assert receipt["id"] == preview["job_id"]
+    assert [("preview.wav", "preview")] == [
+        (each["name"], each["role"]) for each in preview["artifacts"]
+    ]
+    assert caller.names.index("preview") < len(caller.names) - 1
+    assert sorted(progress) == progress
+
+
+def test_a_session_hears_of_the_result_alone(stage: Stage) -> None:
+    """Older clients take every sound they are sent for the result."""
+    stage.world.engine.has_previews = True
+    caller, _ = stage.ordered(session_id="daw")
+    job = stage.world.submit(preview=True, session_id="daw")
+    stage.news.await_ending("daw", times=2)
+    result, preview = stage.world.finished(job["id"])["artifacts"]
+    told = pybase64.b64decode(caller.last("audio_transformed")["audio_data"])
+
+    assert "preview" not in caller.names
+    assert stage.world.client.get(result["url"]).data == told
+    assert stage.world.client.get(preview["url"]).data != told

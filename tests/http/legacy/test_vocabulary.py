@@ -40,7 +40,8 @@ def _in_pieces(caller: Caller) -> None:
 def _toured(stage: Stage) -> Caller:
     """Do everything once: a result, its undoing, audio in and out, a failure, a clean-up."""
     stage.world.queue.hold()
-    caller, held = stage.caller(), stage.world.submit()
+    stage.world.engine.has_previews = True
+    caller, held = stage.caller(), stage.world.submit(preview=True)
     caller.say("follow", {"job_id": held["id"]})
     caller.order(session_id="daw")
     stage.world.queue.release()

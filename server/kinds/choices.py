@@ -1,0 +1,129 @@
+"""What a transform shall sound like: a preset, the musician's words, or several of them at once.
+
+One choice is one result. Knows presets and prompts; nothing of sound.
+"""
+
+import json
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
+
+import variations
+from server import errors
+from variations import Variation
+
+CUSTOM = "custom"
+MOST_CHOICES = 16
+LONGEST_PROMPT = 2000
+
+Prompt = Annotated[str, Field(max_length=LONGEST_PROMPT)]
+
+
+class Choice(BaseModel):
+    """A preset, words that replace its prompt, or words alone (`custom`)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    variation: str = Field(CUSTOM, description="A preset's name, or custom with custom_prompt.")
+    custom_prompt: Prompt | None = Field(
+        None, description="Free words; they replace the preset's prompt."
+    )
+
+    @property
+    def words(self) -> str:
+        """What the musician wrote, or nothing."""
+        return (self.custom_prompt or "").strip()
+
+    @property
+    def preset(self) -> Variation | None:
+        """The preset, None for words alone."""
+        return variations.load()[self.variation] if self.variation != CUSTOM else None
+
+    @property
+    def prompt(self) -> str:
+        """The words to follow: the musician's, or else the preset's."""
+        return self.words or (self.preset.prompt if self.preset else "")
+
+
+Choices = Annotated[
+    tuple[Choice, ...],
+    Field(min_length=1, max_length=MOST_CHOICES),
+    WithJsonSchema(
+        {
+            "type": "array",
+            "minItems": 1,
+            "maxItems": MOST_CHOICES,
+            "items": {"anyOf": [{"type": "string"}, Choice.model_json_schema()]},
+        }
+    ),
+]
+"""Several choices of one job; an item may be a preset's bare name."""
+
+
+def listed(value: Any) -> Any:
+    """Return a list of choices as objects; forms send it as JSON or as names with commas between.
+
+    Raises:
+        ValueError: an item is neither a name nor an object, or the text is not JSON.
+    """
+    if isinstance(value, str):
+        value = _of_text(value) if value.strip() else None
+    if not isinstance(value, list | tuple):
+        return value
+    return [_object(item) for item in value]
+
+
+def _of_text(text: str) -> Any:
+    if not text.lstrip().startswith("["):
+        return [name.strip() for name in text.split(",")]
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ValueError("this is not a list in JSON") from error
+
+
+def _object(item: Any) -> Any:
+    if isinstance(item, str):
+        return {"variation": item}
+    if not isinstance(item, dict | Choice):
+        raise ValueError("each is a preset's name or an object with variation and custom_prompt")  # noqa: TRY004 - pydantic's kind
+    return item
+
+
+def check_name(name: str, *, field: str) -> None:
+    """Refuse a variation that does not exist.
+
+    Raises:
+        errors.NoSuchVariation: there is no preset of that name.
+    """
+    if name != CUSTOM and name not in variations.load():
+        raise errors.NoSuchVariation(f"Unknown variation: {name[:64]}", field=field)
+
+
+def check_words(choice: Choice, *, within: str = "") -> None:
+    """Refuse `custom` without words; `within` is where in the request the choice stands.
+
+    Raises:
+        errors.InvalidInput: it needs a prompt.
+    """
+    if choice.variation == CUSTOM and not choice.words:
+        words = "The variation custom needs a custom_prompt."
+        raise errors.InvalidInput(words, field=f"{within}custom_prompt")
+
+
+def check_list(choices: tuple[Choice, ...]) -> None:
+    """Refuse a list in which a choice is missing its words, unknown, or there twice.
+
+    One seed goes for the whole job, so twice the same choice would be twice the same sound.
+
+    Raises:
+        errors.InvalidInput: with the place in the list as its field.
+    """
+    for number, choice in enumerate(choices):
+        place = f"variations.{number}"
+        check_name(choice.variation, field=f"{place}.variation")
+        check_words(choice, within=f"{place}.")
+        if choice in choices[:number]:
+            raise errors.InvalidInput(
+                "The same choice stands in variations twice; it would sound the same.", field=place
+            )
