@@ -5,11 +5,12 @@ import logging
 import os
 import signal
 import socket
+import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
-from argparse import ArgumentParser, Namespace
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -27,6 +28,13 @@ STEP_SECONDS = 0.1
 ADDRESS_FILE = "server.json"
 """Where scripts find the server, under the data directory: url, host, port, pid."""
 
+AUTO = "auto"
+
+_DRIVERS = tuple(map(Path, ("/dev/nvidiactl", "/dev/dxg", "/dev/kfd")))
+"""Without one of these there is no card to count, and no torch to import for it."""
+
+COUNTING_SECONDS = 60.0
+
 log = logging.getLogger(__name__)
 
 
@@ -34,7 +42,13 @@ def add_arguments(parser: ArgumentParser) -> None:
     """Add the arguments."""
     options.add_address(parser)
     options.add_data_dir(parser)
-    parser.add_argument("--workers", type=int, default=1, help="worker processes (default: 1)")
+    parser.add_argument(
+        "--workers",
+        type=_workers,
+        default=AUTO,
+        metavar="N",
+        help="worker processes (default: auto, one a card and one where there is none)",
+    )
 
 
 def run(args: Namespace) -> int:
@@ -43,6 +57,7 @@ def run(args: Namespace) -> int:
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     logs.configure(settings, NAME, on_terminal="WARNING")
     stopping = _Stopping()
+    workers = count_cards(settings) or 1 if args.workers == AUTO else args.workers
     with ExitStack() as parts:
         redis_url = settings.redis_url or parts.enter_context(
             embedded.valkey(settings.data_dir / "valkey")
@@ -50,10 +65,40 @@ def run(args: Namespace) -> int:
         listeners = [parts.enter_context(_listen(settings.host, settings.port))]
         if (second := http_server.listen_second(settings)) is not None:
             listeners.append(parts.enter_context(second))
-        crew = _crew(settings, redis_url, listeners, workers=args.workers)
+        crew = _crew(settings, redis_url, listeners, workers=workers)
         parts.callback(crew.end)
         _serve(crew, settings, listeners, stopping)
     return 0
+
+
+def _workers(given: str) -> str | int:
+    if given == AUTO:
+        return AUTO
+    if not given.isdecimal() or int(given) < 1:
+        raise ArgumentTypeError("auto, or a number of at least 1")
+    return int(given)
+
+
+def count_cards(settings: Settings) -> int:
+    """Return how many cards workers would see.
+
+    A process of its own asks: what counts them takes hundreds of megabytes and a grip on a card.
+    """
+    if settings.device == "cpu" or not any(driver.exists() for driver in _DRIVERS):
+        return 0
+    command = [sys.executable, "-m", "server", "engines", "--cards"]
+    try:
+        asked = subprocess.run(  # noqa: S603 - this interpreter
+            command,
+            env=settings.as_environment(),
+            stdout=subprocess.PIPE,
+            timeout=COUNTING_SECONDS,
+            check=True,
+        )
+    except subprocess.SubprocessError as error:
+        log.warning("cards could not be counted: %s", error)
+        return 0
+    return len(asked.stdout.splitlines())
 
 
 class _Stopping:

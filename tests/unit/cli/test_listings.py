@@ -1,15 +1,17 @@
 """`presets`, `engines`, `assets`, `check`: what there is, and what is missing."""
 
 import socket
+import sys
 from pathlib import Path
 
 import pytest
 
 import variations
 from server.__main__ import main
-from server.cli import check
+from server.cli import check, serve
 from server.config import Settings
-from server.engines.arranger import assets
+from server.engines.arranger import assets, engine
+from server.engines.catalog import Device
 
 
 @pytest.fixture(name="data", autouse=True)
@@ -42,6 +44,65 @@ def test_engines_are_listed_with_their_licences(capsys: pytest.CaptureFixture[st
     shown = capsys.readouterr().out
     assert "arranger: available" in shown
     assert "MIT" in shown
+
+
+def _seeing(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
+    cards = [Device(id=name, name=name, total_mb=8192.0, used_mb=192.0) for name in names]
+    monkeypatch.setattr(engine, "devices", lambda _settings: cards, raising=False)
+
+
+def test_cards_are_listed_one_a_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Alone for whoever counts them, at the end for whoever reads."""
+    monkeypatch.setenv("MELODYFLOW_DEVICE", "cpu")
+    _seeing(monkeypatch, "first", "second")
+
+    assert 0 == main(["engines", "--cards"])
+    alone = capsys.readouterr().out
+    assert 0 == main(["engines"])
+    assert ["first, 8000 of 8192 MB free (first)", "second, 8000 of 8192 MB free (second)"] == (
+        alone.splitlines()
+    )
+    assert capsys.readouterr().out.endswith(alone)
+
+
+@pytest.fixture(name="driver")
+def _driver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A machine with a driver, whose interpreter sees two cards."""
+    driver, python = tmp_path / "driver", tmp_path / "python"
+    driver.touch()
+    python.write_text('#!/bin/sh\necho "one of $MELODYFLOW_DEVICE"\necho another\n')
+    python.chmod(0o755)
+    monkeypatch.setattr(serve, "_DRIVERS", (driver,))
+    monkeypatch.setattr(sys, "executable", str(python))
+    return driver
+
+
+def test_cards_are_counted_by_another_process(driver: Path) -> None:
+    assert 2 == serve.count_cards(Settings(device="auto"))
+
+
+def test_without_a_driver_nobody_counts(driver: Path) -> None:
+    """Nor where no card is wanted."""
+    assert 0 == serve.count_cards(Settings(device="cpu"))
+    driver.unlink()
+    assert 0 == serve.count_cards(Settings(device="auto"))
+
+
+def test_cards_that_cannot_be_counted_keep_nobody_from_serving(
+    driver: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+
+    assert 0 == serve.count_cards(Settings(device="auto"))
+    assert "could not be counted" in caplog.text
+
+
+@pytest.mark.parametrize("workers", ["0", "-1", "many"])
+def test_a_server_without_workers_is_refused(workers: str) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["serve", "--workers", workers])
 
 
 def test_assets_never_fail_and_say_what_is_missing(
