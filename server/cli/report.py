@@ -21,11 +21,20 @@ _KEPT = {
 
 
 def describe(facts: Mapping[str, Any]) -> str:
-    """Return the table for a finished job, given as `GET /jobs/<id>` shows it."""
+    """Return the table for a finished job, given as `GET /jobs/<id>` shows it; one a variation."""
     report = facts.get("report") or {}
+    several = report.get("variations")
+    if several:
+        tables = [f"{each['variation']}\n\n{_table(facts, each)}" for each in several]
+        return "\n\n".join(tables)
+    return _table(facts, report)
+
+
+def _table(facts: Mapping[str, Any], report: Mapping[str, Any]) -> str:
     sections = (
         ("heard", _heard(report.get("heard") or {})),
         ("kept", _kept(report.get("kept") or {})),
+        ("passage", _passage(report.get("passage") or {})),
         ("made", _made(facts, report)),
     )
     rows = [
@@ -70,6 +79,18 @@ def _kept(kept: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         ("true peak", "true_peak_db", "dBTP"),
     ):
         yield title, f"{_number(source.get(name))} → {_number(result.get(name))} {unit}"
+
+
+def _passage(passage: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    if not passage:
+        return
+    yield "changed", f"{passage['start_seconds']:.3f} to {passage['end_seconds']:.3f} s"
+    yield "the rest", "bit for bit" if passage["outside"]["identical"] else "changed by the format"
+    for end in ("start", "end"):
+        seam = passage["seams"][end]
+        if seam:
+            gates = ", ".join(f"{name} {gate['value']:.2f}" for name, gate in seam["gates"].items())
+            yield f"seam at its {end}", f"{gates:<41} {seam['verdict']}"
 
 
 def _made(facts: Mapping[str, Any], report: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -11,6 +11,7 @@ from server import bootstrap, errors, kinds
 from server.cli import console, options, report
 from server.config import Settings
 from server.jobs.events import Event
+from server.jobs.kind import JobSpec
 from server.jobs.record import Job, Status
 from server.kinds import choices, transform
 from server.media import codec, formats
@@ -27,13 +28,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-o", "--output", metavar="OUT", type=Path, help="file to write; its ending is its format"
     )
-    parser.add_argument("--variation", help=f"a preset (default: {DEFAULT_VARIATION})")
+    parser.add_argument(
+        "--variation",
+        help=f"a preset (default: {DEFAULT_VARIATION}), or several with commas: one file each",
+    )
     parser.add_argument("--prompt", help="free words, such as 'warm cello, slow attack'")
     parser.add_argument("--flowstep", type=float, help="in (0, 1]; higher stays closer to IN")
     parser.add_argument("--strength", type=float, help="in [0, 1]; how much changes")
     parser.add_argument("--seed", type=int, help="same seed, same result")
     parser.add_argument("--engine", help="auto, or a name of `engines`")
     parser.add_argument("--bpm", type=float, help="the tempo, if you know it")
+    parser.add_argument("--start-seconds", type=float, help="change only what follows it")
+    parser.add_argument("--end-seconds", type=float, help="change only what precedes it")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -41,24 +47,27 @@ def run(args: argparse.Namespace) -> int:
     try:
         settings = options.settings_of(args)
         output = _output(args)
-        job, data = _transform(args, output, settings)
+        job, files = _transform(args, output, settings)
     except errors.MelodyflowError as error:
         return console.complain(error.message)
     if job.status is not Status.FINISHED:
         return console.complain(job.error.message if job.error else f"The job was {job.status}.")
-    try:
-        output.write_bytes(data)
-    except OSError as error:
-        return console.complain(f"{output} cannot be written: {error.strerror}.")
+    for path, data in files.items():
+        try:
+            path.write_bytes(data)
+        except OSError as error:
+            return console.complain(f"{path} cannot be written: {error.strerror}.")
     console.say(report.describe({"engine": job.engine, "seed": job.seed, "report": job.report}))
-    console.say(f"\n{output}")
+    console.say("\n" + "\n".join(str(path) for path in files))
     return 0
 
 
-def _transform(args: argparse.Namespace, output: Path, settings: Settings) -> tuple[Job, bytes]:
+def _transform(
+    args: argparse.Namespace, output: Path, settings: Settings
+) -> tuple[Job, dict[Path, bytes]]:
     if not args.source.is_file():
         raise errors.InvalidInput(f"There is no file {args.source}.", field="source")
-    codec.decode(args.source, max_seconds=settings.max_source_seconds)
+    seconds = codec.decode(args.source, max_seconds=settings.max_source_seconds).seconds
     parameters = {**_parameters(args), "format": output.suffix[1:].lower()}
     bar = console.Bar()
     try:
@@ -67,10 +76,19 @@ def _transform(args: argparse.Namespace, output: Path, settings: Settings) -> tu
             source = artifacts.save(
                 args.source.read_bytes(), name=args.source.name, media_type="audio/*"
             )
-            job = here.run(transform, kinds.parse(transform, {"source": source.id, **parameters}))
-            return job, artifacts.read(job.results[0].artifact_id) if job.results else b""
+            spec = kinds.parse(transform, {"source": source.id, **parameters})
+            spec.check_source(seconds)
+            job = here.run(transform, spec)
+            files = [artifacts.read(each.artifact_id) for each in job.results]
+            return job, dict(zip(_paths(output, spec), files, strict=False))
     finally:
         bar.close()
+
+
+def _paths(output: Path, spec: JobSpec) -> list[Path]:
+    """Return where each result goes: OUT, or names beside it that tell several apart."""
+    labels = spec.labels if isinstance(spec, transform.Spec) else [""]
+    return [output.with_stem(output.stem + label) for label in labels]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +108,9 @@ def _output(args: argparse.Namespace) -> Path:
     Raises:
         errors.InvalidInput: it has an ending we do not write, or its folder does not exist.
     """
-    played = args.variation or (choices.CUSTOM if args.prompt else DEFAULT_VARIATION)
-    output: Path = args.output or args.source.with_name(f"{args.source.stem}-{played}.wav")
+    played = _names(args)
+    beside = args.source.stem if len(played) > 1 else f"{args.source.stem}-{played[0]}"
+    output: Path = args.output or args.source.with_name(f"{beside}.wav")
     writable = [each.extension for each in formats.FORMATS.values() if each.writable]
     if output.suffix.lower() not in writable:
         raise errors.InvalidInput(
@@ -103,12 +122,21 @@ def _output(args: argparse.Namespace) -> Path:
 
 
 def _parameters(args: argparse.Namespace) -> dict[str, Any]:
-    names = ("flowstep", "strength", "seed", "engine", "bpm")
+    names = ("flowstep", "strength", "seed", "engine", "bpm", "start_seconds", "end_seconds")
     given = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
-    variation = args.variation or (choices.CUSTOM if args.prompt else DEFAULT_VARIATION)
-    if variation not in (choices.CUSTOM, *variations.load()):
-        raise errors.NoSuchVariation(_no_such_preset(variation))
-    return {"variation": variation, "custom_prompt": args.prompt, **given}
+    played = _names(args)
+    for name in played:
+        if name not in (choices.CUSTOM, *variations.load()):
+            raise errors.NoSuchVariation(_no_such_preset(name))
+    if len(played) == 1:
+        return {"variation": played[0], "custom_prompt": args.prompt, **given}
+    return {"variations": played, "custom_prompt": args.prompt, **given}
+
+
+def _names(args: argparse.Namespace) -> list[str]:
+    """Return the variations that are asked for."""
+    asked = args.variation or (choices.CUSTOM if args.prompt else DEFAULT_VARIATION)
+    return [name.strip() for name in asked.split(",")]
 
 
 def _no_such_preset(name: str) -> str:

@@ -87,3 +87,30 @@ def test_a_clip_returned_as_it_was_has_a_report_too() -> None:
     assert "BPM" not in unheard
     assert "undetermined" in row(report.describe(facts(kept=unmeasured)), "drift")
     assert "engine" in report.describe({"engine": "gone", "seed": None, "report": None})
+
+
+def test_it_says_where_it_changed_and_how_the_seams_are() -> None:
+    """And whether the rest is what it was."""
+    gates = {"click": {"value": 1.0}, "flux": {"value": 0.125}, "loudness": {"value": 0.25}}
+    passage = {
+        "start_seconds": 1.0,
+        "end_seconds": 2.5,
+        "outside": {"identical": True},
+        "seams": {"start": None, "end": {"verdict": "warn", "gates": gates}},
+    }
+    text = report.describe(facts(passage=passage))
+
+    assert "1.000 to 2.500 s" in text
+    assert "bit for bit" in text
+    assert "seam at its start" not in text
+    assert row(text, "seam at its end").endswith("warn")
+
+
+def test_each_variation_has_its_table() -> None:
+    """Under its name."""
+    one = facts()
+    several = [{**one["report"], "variation": name} for name in ("celtic", "chiptune")]
+    text = report.describe({**one, "report": {**several[0], "variations": several}})
+
+    assert 2 == text.count("108.0 BPM")
+    assert text.index("celtic") < text.index("chiptune")

@@ -59,6 +59,33 @@ def test_the_same_seed_gives_the_same_file(source: Path) -> None:
     assert not np.array_equal(codec.decode(one).samples, codec.decode(three).samples)
 
 
+def test_several_variations_are_several_files(
+    source: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Beside the one that is named, each with its report."""
+    output = source.with_name("box.flac")
+
+    assert 0 == main(
+        ["transform", str(source), "-o", str(output), "--variation", "celtic,chiptune"]
+    )
+    said = capsys.readouterr().out
+    assert {"box-1-celtic.flac", "box-2-chiptune.flac"} == {
+        path.name for path in source.parent.glob("*.flac")
+    }
+    assert 2 == said.count("BPM")
+
+
+def test_a_passage_alone_changes(source: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What precedes it is the source's, and the table says where it is."""
+    output = source.with_name("out.wav")
+    times = ["--start-seconds", "2", "--end-seconds", "2.5", "--variation", "music_box"]
+
+    assert 0 == main(["transform", str(source), "-o", str(output), *times])
+    before, after = (codec.decode(path).samples[:, : 2 * 44100] for path in (source, output))
+    assert np.array_equal(before, after)
+    assert "2.000 to 2.500 s" in capsys.readouterr().out
+
+
 def test_a_missing_file_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     """One sentence, no trace."""
     assert "There is no file nothere.wav.\n" == refusal(capsys, "nothere.wav")
@@ -91,12 +118,22 @@ def test_a_file_that_is_no_sound_is_refused(
     assert "WAV" in refusal(capsys, str(source))
 
 
-@pytest.mark.parametrize("option", [("--flowstep", "3"), ("--strength", "-1"), ("--engine", "x")])
+@pytest.mark.parametrize(
+    "option",
+    [
+        ("--flowstep", "3"),
+        ("--strength", "-1"),
+        ("--engine", "x"),
+        ("--start-seconds", "-1"),
+        ("--end-seconds", "99"),
+    ],
+)
 def test_a_value_out_of_range_is_named(
     option: tuple[str, str], source: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The sentence begins with the option's name."""
-    assert refusal(capsys, str(source), *option).startswith(option[0].removeprefix("--"))
+    name = option[0].removeprefix("--").replace("-", "_")
+    assert refusal(capsys, str(source), *option).startswith(name)
 
 
 def test_a_result_that_cannot_be_written_is_said(
