@@ -9,6 +9,7 @@ from audiocraft.models import solvers
 from audiocraft.models.flow import FlowModel
 from audiocraft.models.fused import FusedFlow
 from audiocraft.models.solvers import Velocity
+from audiocraft.modules.products import PackedProduct, can_pack
 from audiocraft.modules.transformer import CrossAttention, TransformerConfig
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -19,6 +20,7 @@ from tests.models.conftest import noise
 
 LATENT, LONGEST = 8, 6
 GATE = 3e-5
+CAN_PACK = can_pack(torch.device("cpu"), torch.float32, weights=1)
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -94,11 +96,14 @@ USUAL = TransformerConfig(dim=48, num_heads=4, num_layers=6)
 
 
 @settings(deadline=None, max_examples=60)
-@given(configs(), CALLS)
-def test_velocities_are_those_of_the_plain_path(config: TransformerConfig, call: Call) -> None:
+@given(config=configs(), call=CALLS, packed=st.booleans())
+def test_velocities_are_those_of_the_plain_path(
+    *, config: TransformerConfig, call: Call, packed: bool
+) -> None:
     lm = model(config)
+    fused = FusedFlow(lm, packed=packed and CAN_PACK)
 
-    assert distance(call.of(lm, FusedFlow(lm).velocity), call.of(lm, lm.naive)) < GATE
+    assert distance(call.of(lm, fused.velocity), call.of(lm, lm.naive)) < GATE
 
 
 @pytest.mark.parametrize(
@@ -180,3 +185,22 @@ def test_half_precision_is_near_and_float32_is_not_near_by_chance() -> None:
 
     assert torch.float32 == half.dtype
     assert GATE < distance(half, plain) < 0.1
+
+
+@pytest.mark.skipif(not CAN_PACK, reason="this build of torch cannot pack weights")
+@given(st.lists(st.integers(1, 40), min_size=1, max_size=4))
+def test_a_packed_product_follows_the_number_of_positions(positions: list[int]) -> None:
+    weight = noise("weight", 24, 16)
+    product = PackedProduct(weight)
+
+    for count in positions:
+        x = noise("x", 1, count, 16)
+        torch.testing.assert_close(product.of(x), x @ weight.t())
+
+
+def test_weights_are_not_packed_without_the_memory_or_the_means() -> None:
+    cpu = torch.device("cpu")
+
+    assert not can_pack(cpu, torch.float32, weights=10**15)
+    assert not can_pack(cpu, torch.bfloat16, weights=1)
+    assert not can_pack(torch.device("meta"), torch.float32, weights=1)

@@ -17,7 +17,7 @@ from torch.nn import functional
 
 from audiocraft.models import solvers
 from audiocraft.modules.attention import attention
-from audiocraft.modules.products import Product
+from audiocraft.modules.products import PackedProduct, Product, can_pack
 from audiocraft.modules.rope import rotate_in_place
 from audiocraft.modules.transformer import TransformerLayer
 
@@ -66,20 +66,23 @@ class Text:
         keys, values = (x.index_select(1, rows) for x in (self.keys, self.values))
         return Text(keys=keys, values=values, mask=mask)
 
+    def __len__(self) -> int:
+        return self.keys.shape[1]
+
 
 @dataclass(frozen=True, kw_only=True)
 class _Batch:
-    """Which rows are evaluated for a number of latents.
+    """Which rows are evaluated for a number of latents, and what they hear.
 
     Attributes:
         rows: the latent of every row, those with text first; None means each latent once.
         wanted: latents with text, as many as rows with text.
-        text: one entry a row with text; None where there is none.
+        texts: for every part of the rows that is evaluated at once, what its first rows hear.
     """
 
     rows: Tensor | None
     wanted: Tensor
-    text: Text | None
+    texts: tuple[Text | None, ...]
 
 
 class FusedFlow:
@@ -88,12 +91,25 @@ class FusedFlow:
     Moving or changing the model afterwards needs a new one. With a `precision` the weights are
     cast once and held a second time; statistics of norms, softmax and everything outside the
     network stay in float32.
+
+    On a processor the weights are packed, which holds them a second time as well, where there is
+    memory for it; `packed` decides otherwise. Rows are then evaluated one after another.
     """
 
-    def __init__(self, lm: "FlowModel", *, precision: torch.dtype | None = None) -> None:
+    def __init__(
+        self,
+        lm: "FlowModel",
+        *,
+        precision: torch.dtype | None = None,
+        packed: bool | None = None,
+    ) -> None:
         transformer, self._lm = lm.transformer, lm
         self._device = lm.in_proj.weight.device
         self._dtype = precision or lm.in_proj.weight.dtype
+        if packed is None:
+            weights = sum(parameter.numel() for parameter in lm.parameters())
+            packed = can_pack(self._device, self._dtype, weights=weights)
+        self._one_by_one = packed
         layers = cast("list[TransformerLayer]", list(transformer.layers))
         own = layers[0].self_attn
         self._heads, self._zero_key = own.num_heads, own.add_zero_attn
@@ -108,7 +124,7 @@ class FusedFlow:
         self._attention_biases = torch.stack(
             [torch.stack((layer.norm1.bias, layer.norm_cross.bias)) for layer in layers]
         ).detach()
-        self._in, self._out = self._product(lm.in_proj.weight), self._product(lm.out_proj.weight)
+        self._in, self._out = (Product(self._cast(p.weight)) for p in (lm.in_proj, lm.out_proj))
         self._out_norm = self._norm(lm.out_norm)
         self._layers = [self._layer(layer, index) for index, layer in enumerate(layers)]
 
@@ -133,9 +149,9 @@ class FusedFlow:
         def evaluate(z: Tensor, t: Tensor) -> Tensor:
             if len(z) not in batches:
                 # a regularised call brings every latent twice; each copy has the same description
-                names = [row % len(condition) for row in range(len(z))]
-                texts = [heard.index(name) if name in heard else None for name in names]
-                batches[len(z)] = self._batch(texts, text, guided=guided)
+                described = [row % len(condition) for row in range(len(z))]
+                entries = [heard.index(row) if row in heard else None for row in described]
+                batches[len(z)] = self._batch(entries, text, guided=guided)
             index = at(t)
             return self._field(z / scales[index], biases[index], batches[len(z)])
 
@@ -159,17 +175,27 @@ class FusedFlow:
         timesteps: Tensor = self._lm.timestep_embedder(flowsteps[:, None])
         return (timesteps[:, :, None] + self._attention_biases).to(self._dtype)
 
-    def _batch(self, texts: list[int | None], text: Text | None, *, guided: bool) -> _Batch:
-        wanted = [row for row, entry in enumerate(texts) if entry is not None]
+    def _batch(self, entries: list[int | None], text: Text | None, *, guided: bool) -> _Batch:
+        """Plan for latents that hear those entries of the text."""
+        wanted = [row for row, entry in enumerate(entries) if entry is not None]
         # a guided latent without text is its own null row: both terms of the guidance are equal
-        free = [row for row, entry in enumerate(texts) if guided or entry is None]
-        entries = [entry for entry in texts if entry is not None]
-        in_order = wanted + free == list(range(len(texts)))
+        free = [row for row, entry in enumerate(entries) if guided or entry is None]
+        in_order = wanted + free == list(range(len(entries)))
+        heard = [entry for entry in entries if entry is not None]
+        texts: list[Text | None] = [None]
+        if self._one_by_one:
+            texts = [text and text.of(self._indices([entry])) for entry in heard]
+            texts += [None] * len(free)
+        elif text is not None:
+            texts = [text.of(self._indices(heard))]
         return _Batch(
-            rows=None if in_order else torch.tensor(wanted + free, device=self._device),
-            wanted=torch.tensor(wanted, device=self._device, dtype=torch.int64),
-            text=text.of(torch.tensor(entries, device=self._device)) if text and wanted else None,
+            rows=None if in_order else self._indices(wanted + free),
+            wanted=self._indices(wanted),
+            texts=tuple(texts),
         )
+
+    def _indices(self, rows: list[int]) -> Tensor:
+        return torch.tensor(rows, device=self._device, dtype=torch.int64)
 
     # what every evaluation computes
 
@@ -190,32 +216,49 @@ class FusedFlow:
 
     def _transform(self, x: Tensor, biases: Tensor, batch: _Batch) -> Tensor:
         turns = self._turns.of(x.shape[1])
+        # all rows of one latent are equal until the first of them hears its text
+        begun = [self._hear_itself(part, 0, biases, turns) for part in self._parts(x)]
+        x = torch.cat(begun) if len(begun) > 1 else begun[0]
+        parts = self._parts(x if batch.rows is None else x.index_select(0, batch.rows))
+        done = [
+            self._through_layers(part, biases, turns, text)
+            for part, text in zip(parts, batch.texts, strict=True)
+        ]
+        return torch.cat(done) if len(done) > 1 else done[0]
+
+    def _parts(self, x: Tensor) -> tuple[Tensor, ...]:
+        return x.chunk(len(x)) if self._one_by_one else (x,)
+
+    def _through_layers(
+        self, x: Tensor, biases: Tensor, turns: Tensor, text: Text | None
+    ) -> Tensor:
+        """Transform `[B, T, C]` in place, from the first layer's cross-attention on."""
         waiting: list[Tensor] = []
         for index, layer in enumerate(self._layers):
             if layer.joining is not None:
-                earlier = waiting.pop()
-                x = layer.joining.add_to(earlier, x)
-            x = self._hear_itself(x, layer, biases[index, 0], turns[index])
-            if index == 0 and batch.rows is not None:  # all rows of one latent are equal so far
-                x = x.index_select(0, batch.rows)
-            if batch.text is not None:
-                self._hear_text(x[: len(batch.wanted)], layer, biases[index, 1], batch.text, index)
+                x = layer.joining.add_to(waiting.pop(), x)
+            if index:
+                self._hear_itself(x, index, biases, turns)
+            if text is not None:
+                self._hear_text(x[: len(text)], index, biases, text)
             y = functional.layer_norm(x, x.shape[-1:], *layer.feed_forward_norm)
-            x = layer.down.add_to(x, torch.ops.aten.gelu_(layer.up.of(y)))
+            layer.down.add_to(x, torch.ops.aten.gelu_(layer.up.of(y)))
             if layer.leaving is not None:
                 waiting.append(layer.leaving.of(x))
         return x
 
-    def _hear_itself(self, x: Tensor, layer: _Layer, bias: Tensor, turns: Tensor) -> Tensor:
-        y = functional.layer_norm(x, x.shape[-1:], layer.self_gain, bias)
+    def _hear_itself(self, x: Tensor, index: int, biases: Tensor, turns: Tensor) -> Tensor:
+        layer = self._layers[index]
+        y = functional.layer_norm(x, x.shape[-1:], layer.self_gain, biases[index, 0])
         heads = layer.query_key_value.of(y).view(*x.shape[:2], 3, self._heads, -1)
-        rotate_in_place(heads[:, :, :2].flatten(2, 3), turns)
+        rotate_in_place(heads[:, :, :2].flatten(2, 3), turns[index])
         query, key, value = heads.permute(2, 0, 3, 1, 4)
         mixture = self._attend(query, key, value)
         return layer.self_out.add_to(x, mixture.transpose(1, 2).flatten(-2))
 
-    def _hear_text(self, x: Tensor, layer: _Layer, bias: Tensor, text: Text, index: int) -> None:
-        y = functional.layer_norm(x, x.shape[-1:], layer.cross_gain, bias)
+    def _hear_text(self, x: Tensor, index: int, biases: Tensor, text: Text) -> None:
+        layer = self._layers[index]
+        y = functional.layer_norm(x, x.shape[-1:], layer.cross_gain, biases[index, 1])
         query = layer.cross_query.of(y).view(*x.shape[:2], self._heads, -1).transpose(1, 2)
         mixture = functional.scaled_dot_product_attention(
             query, text.keys[index], text.values[index], attn_mask=text.mask
@@ -228,7 +271,8 @@ class FusedFlow:
         return weight.detach().to(self._dtype)
 
     def _product(self, weight: Tensor) -> Product:
-        return Product(self._cast(weight))
+        kind = PackedProduct if self._one_by_one else Product
+        return kind(self._cast(weight))
 
     def _norm(self, norm: torch.nn.LayerNorm) -> Norm:
         return self._cast(norm.weight), self._cast(norm.bias)
@@ -240,7 +284,7 @@ class FusedFlow:
             query_key_value=self._product(own.in_proj_weight),
             self_out=self._product(own.out_proj.weight),
             cross_query=self._product(cross.in_proj_weight[:dim]),
-            cross_key_value=self._product(cross.in_proj_weight[dim:]),
+            cross_key_value=Product(self._cast(cross.in_proj_weight[dim:])),
             cross_out=self._product(cross.out_proj.weight),
             up=self._product(layer.linear1.weight),
             down=self._product(layer.linear2.weight),
