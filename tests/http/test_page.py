@@ -6,6 +6,8 @@ from html.parser import HTMLParser
 import pytest
 
 import variations
+from server.jobs.record import Role
+from server.kinds import transform
 from tests.http.world import World
 
 REFERENCES = ("src", "href", "action", "poster", "srcset")
@@ -44,6 +46,23 @@ def test_the_page_offers_every_preset(here: World) -> None:
 
     assert all(f'value="{name}"' in html for name in variations.load())
     assert "up to 300 seconds" in html
+
+
+def test_what_the_page_asks_is_what_a_transform_takes(here: World) -> None:
+    """Every field of its form is a parameter, those of passages and previews among them."""
+    _, html = fetch(here, "/")
+    asked = set(re.findall(r'<input[^>]* name="(\w+)"', html))
+
+    assert asked <= set(transform.Spec.model_fields)
+    assert {"variation", "start_seconds", "end_seconds", "preview"} <= asked
+
+
+def test_the_page_tells_results_from_previews_and_asks_for_several(here: World) -> None:
+    """In the words of the job's view and of its parameters."""
+    _, script = fetch(here, "/static/studio.js")
+
+    assert all(f'role === "{role}"' in script for role in Role)
+    assert 'append("variations"' in script
 
 
 @pytest.mark.parametrize("page", ["/", "/docs/swagger"])

@@ -43,8 +43,14 @@ function chooseFile(file) {
 
 function orderOf(form) {
   const order = new FormData();
+  const said = new FormData(form);
   order.append("audio", element("file").files[0]);
-  for (const [name, value] of new FormData(form)) {
+  if (element("several").checked) {
+    order.append("variations", JSON.stringify(choices(said)));
+    said.delete("variation");
+    said.delete("custom_prompt");
+  }
+  for (const [name, value] of said) {
     if (value !== "") {
       order.append(name, value);
     }
@@ -55,12 +61,20 @@ function orderOf(form) {
   return order;
 }
 
+/** Return the presets that are checked; words are one choice more. */
+function choices(said) {
+  const words = said.get("custom_prompt").trim();
+  const presets = said.getAll("variation").filter((name) => name !== "custom");
+  return words ? [...presets, { custom_prompt: words }] : presets;
+}
+
 async function transform(event) {
   event.preventDefault();
   element("go").disabled = true;
   show("hint", false);
   show("trouble", false);
   show("result", false);
+  element("previews").replaceChildren();
   try {
     showProgress({ stage: "queued", progress: 0, position: null });
     const receipt = await ask("/jobs", { method: "POST", body: orderOf(event.target) });
@@ -93,12 +107,30 @@ function showProgress(job) {
   element("stage").textContent = (STAGES[job.stage] || job.stage) + ahead;
   element("percent").textContent = `${Math.round(100 * job.progress)} %`;
   element("bar").value = job.progress;
+  showPreviews((job.artifacts || []).filter((artifact) => artifact.role === "preview"));
   show("work", true);
 }
 
+function showPreviews(previews) {
+  const shown = element("previews");
+  if (shown.childElementCount === previews.length) {
+    return; // a player that is set up again would stop
+  }
+  shown.replaceChildren(...previews.map((preview) => {
+    const label = document.createElement("label");
+    const player = document.createElement("audio");
+    label.textContent = previews.length > 1 ? preview.name : "Not finished, but to be heard:";
+    player.src = preview.url;
+    player.controls = true;
+    label.appendChild(player);
+    return label;
+  }));
+}
+
 function showEnding(job) {
-  if (job.status === "finished" && job.artifacts.length) {
-    showResult(job);
+  const results = job.artifacts.filter((artifact) => artifact.role === "result");
+  if (job.status === "finished" && results.length) {
+    showResults(job, results);
   } else {
     showTrouble(job.error ? job.error.message : `The job was ${job.status}.`);
   }
@@ -109,20 +141,31 @@ function showTrouble(text) {
   show("trouble", true);
 }
 
-function showResult(job) {
-  const { url } = job.artifacts[0];
-  element("player").src = url;
-  for (const link of document.querySelectorAll("[data-format]")) {
-    link.href = `${url}?format=${link.dataset.format}&download=1`;
-  }
-  element("words").textContent = words(job);
-  const rows = facts(job).map(([name, value]) => row(name, value));
-  element("report").tBodies[0].replaceChildren(...rows);
+function showResults(job, results) {
+  const report = job.report || {};
+  const reports = report.variations || [report];
+  const takes = results.map((result, index) => take(job, result, reports[index] || {}));
+  element("result").replaceChildren(...takes);
   show("result", true);
 }
 
-function words(job) {
-  const { understood = [], ignored = [], notices = [] } = job.report || {};
+/** Return one result: its player, its downloads and what there is to say of it. */
+function take(job, result, report) {
+  const card = element("take").content.cloneNode(true);
+  const title = report.variation === "custom" ? report.custom_prompt : report.variation;
+  card.querySelector(".title").textContent = (title || "").replaceAll("_", " ");
+  card.querySelector("audio").src = result.url;
+  for (const link of card.querySelectorAll("[data-format]")) {
+    link.href = `${result.url}?format=${link.dataset.format}&download=1`;
+  }
+  card.querySelector(".words").textContent = words(report);
+  const rows = facts(job, report).map(([name, value]) => row(name, value));
+  card.querySelector("tbody").replaceChildren(...rows);
+  return card;
+}
+
+function words(report) {
+  const { understood = [], ignored = [], notices = [] } = report;
   const said = [...notices];
   if (understood.length) {
     said.push(`Understood: ${understood.join(", ")}.`);
@@ -134,8 +177,8 @@ function words(job) {
 }
 
 /** Return what a musician wants to know of a report, as pairs of name and text. */
-function facts(job) {
-  const { heard = {}, kept = {} } = job.report || {};
+function facts(job, report) {
+  const { heard = {}, kept = {}, passage } = report;
   const chords = (heard.chords || []).map((chord) => chord.name);
   const pairs = [
     ["Engine", job.engine],
@@ -147,7 +190,20 @@ function facts(job) {
   for (const [name, gate] of Object.entries(kept.gates || {})) {
     pairs.push([`Kept: ${name.replaceAll("_", " ")}`, judged(gate)]);
   }
+  if (passage) {
+    pairs.push(...passageFacts(passage));
+  }
+  pairs.push(["Licence", job.licence]);
   return pairs.filter(([, text]) => text !== undefined && text !== null && text !== "");
+}
+
+function passageFacts({ start_seconds: start, end_seconds: end, outside, seams }) {
+  const rest = outside.identical ? "the rest bit for bit" : "the rest changed by the format";
+  const pairs = [["Changed", `${rounded(start)} to ${rounded(end)} s, ${rest}`]];
+  for (const [name, seam] of Object.entries(seams)) {
+    pairs.push([`Seam at its ${name}`, seam && seam.verdict]);
+  }
+  return pairs;
 }
 
 function judged(gate) {
@@ -203,6 +259,11 @@ element("cancel").addEventListener("click", () => {
 element("strength").addEventListener("input", (event) => {
   strengthIsChosen = true;
   element("strength-shown").textContent = `${Math.round(100 * event.target.value)} %`;
+});
+element("several").addEventListener("change", (event) => {
+  for (const preset of document.querySelectorAll("[name=variation]")) {
+    preset.type = event.target.checked ? "checkbox" : "radio";
+  }
 });
 connectDropZone();
 showHealth();
