@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 import torch
@@ -14,9 +15,10 @@ from audiocraft.modules.transformer import CrossAttention, TransformerConfig
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from tests.models import formula
-from tests.models.conftest import noise
+from tests.models.conftest import noise, replay
 
 LATENT, LONGEST = 8, 6
 GATE = 3e-5
@@ -204,3 +206,38 @@ def test_weights_are_not_packed_without_the_memory_or_the_means() -> None:
     assert not can_pack(cpu, torch.float32, weights=10**15)
     assert not can_pack(cpu, torch.bfloat16, weights=1)
     assert not can_pack(torch.device("meta"), torch.float32, weights=1)
+
+
+class _NoValueLeaves(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Fails where the host asks for a value, which makes it wait for a device."""
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func.overloadpacket in (torch.ops.aten._local_scalar_dense, torch.ops.aten.nonzero):
+            raise AssertionError(func)
+        return func(*args, **(kwargs or {}))
+
+
+def test_no_step_of_a_solve_waits_for_the_device() -> None:
+    lm = model(USUAL)
+    grid = solvers.schedule(3, 1.0, 0.1)
+    condition, mask = noise("condition", 2, 3, 48), torch.tensor([[1, 1, 0], [0, 0, 0]])
+    velocity = FusedFlow(lm).velocity(condition, mask, grid, guided=False)
+    z = noise("z", 2, LATENT, 9)
+
+    def solved() -> Tensor:
+        return solvers.regularized_euler(
+            z,
+            grid,
+            velocity,
+            prompt=z,
+            regularization=solvers.Regularization(iterations=2, keep_last=1),
+            draw=replay("draw"),
+            on_step=lambda done, total: None,
+        )
+
+    with _NoValueLeaves():  # type: ignore[no-untyped-call]
+        strict = solved()
+        with pytest.raises(AssertionError, match="_local_scalar_dense"):
+            velocity(z, grid[1].clone())
+
+    assert torch.equal(strict, solved())

@@ -127,3 +127,26 @@ def test_the_closed_gradient_is_the_differentiated_one(
     expected = _gradient_by_differentiation(e, other)
 
     torch.testing.assert_close(solvers.divergence_gradient(e, other), expected)
+
+
+@given(st.integers(1, 3), st.integers(4, 13), st.integers(4, 13), st.floats(0.01, 1))
+def test_regularisation_is_four_clipped_steps_down_the_differentiated_gradient(
+    batch: int, channels: int, frames: int, weight: float
+) -> None:
+    e = noise("e", batch, channels, frames).double()
+    other = 2 * noise("other", batch, channels, frames).double()
+
+    expected = e
+    for _ in range(4):
+        expected = expected - weight * _gradient_by_differentiation(expected, other).clamp(
+            -100, 100
+        )
+
+    moved = solvers.noise_regularization(e, other, weight)
+    torch.testing.assert_close(moved, expected, atol=1e-6, rtol=1e-6)
+
+
+def test_what_has_no_whole_patch_is_left_alone() -> None:
+    e, other = noise("e", 1, 8, 3), noise("other", 1, 8, 3)
+
+    assert torch.equal(e, solvers.noise_regularization(e, other, 0.2))

@@ -1,11 +1,13 @@
 """Solvers of the flow: schedule, Euler, midpoint, and the regularised inversion.
 
 Free functions of a velocity; they know no network. A flow step runs from 0 (noise) to 1 (data).
+Grids are read once a solve, so that no step waits for the device.
 """
 
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Self
 
 import torch
 from torch import Tensor
@@ -31,8 +33,7 @@ def schedule(steps: int, source: float, target: float, *, sway: float = SWAY) ->
     """Return the `steps + 1` flow steps from `source` to `target` in visiting order.
 
     The swayed grid of [0, 1] is rescaled, not cut, into the interval; downwards it is the upward
-    grid
-    reversed.
+    grid reversed.
 
     Raises:
         ValueError: there are no steps, or an end lies outside [0, 1].
@@ -63,8 +64,7 @@ class Regularization:
     weight: float = 0.2
 
     def __post_init__(self) -> None:
-        # 0 would do nothing at all, all of a single one would divide by zero: the original runs
-        # both
+        # 0 would do nothing at all, 1 of 1 would divide by zero: the original runs both
         if not 0 < self.keep_last <= self.iterations or self.iterations < 2:
             raise ValueError("a regularised step needs 2 iterations and keeps at least one of them")
 
@@ -78,9 +78,10 @@ class Regularization:
 
 def euler(z: Tensor, grid: Tensor, velocity: Velocity, *, on_step: OnStep) -> Tensor:
     """Integrate with one evaluation a step."""
-    steps = len(grid) - 1
+    flowsteps = grid.tolist()
+    steps = len(flowsteps) - 1
     for i in range(steps):
-        z = z + velocity(z, grid[i]) * (grid[i + 1] - grid[i])
+        z = torch.add(z, velocity(z, grid[i]), alpha=flowsteps[i + 1] - flowsteps[i])
         on_step(i + 1, steps)
     return z
 
@@ -91,13 +92,14 @@ def midpoint(z: Tensor, grid: Tensor, velocity: Velocity, *, on_step: OnStep) ->
     Raises:
         ValueError: the number of half steps is odd.
     """
-    halves = len(grid) - 1
+    flowsteps = grid.tolist()
+    halves = len(flowsteps) - 1
     if halves % 2:
         raise ValueError(f"midpoint needs an even number of steps, not {halves}")
     for i in range(0, halves, 2):
-        middle = z + velocity(z, grid[i]) * (grid[i + 1] - grid[i])
+        middle = torch.add(z, velocity(z, grid[i]), alpha=flowsteps[i + 1] - flowsteps[i])
         on_step(i + 1, halves)
-        z = z + velocity(middle, grid[i + 1]) * (grid[i + 2] - grid[i])
+        z = torch.add(z, velocity(middle, grid[i + 1]), alpha=flowsteps[i + 2] - flowsteps[i])
         on_step(i + 2, halves)
     return z
 
@@ -116,22 +118,22 @@ def regularized_euler(
 
     `prompt` is the latent `[B, C, T]` the inversion started from. Each kept iteration draws twice.
     """
-    steps, rounds = len(grid) - 1, regularization.iterations
+    flowsteps, averaging = grid.tolist(), regularization.averaging
+    steps, rounds = len(flowsteps) - 1, regularization.iterations
     for i in range(steps):
-        arrival, delta = grid[i + 1], grid[i + 1] - grid[i]
+        arrival, delta = flowsteps[i + 1], flowsteps[i + 1] - flowsteps[i]
         guess, mean = z, torch.zeros_like(z)
         for j in range(rounds):
-            weight = regularization.averaging.get(j)
-            if weight is None:
-                v = velocity(guess, arrival)
+            if j not in averaging:
+                v = velocity(guess, grid[i + 1])
             else:
                 noisy = (1 - arrival) * draw(z) + arrival * prompt + 1e-5 * draw(z)
-                v, reference = velocity(torch.cat((guess, noisy)), arrival).chunk(2)
+                v, reference = velocity(torch.cat((guess, noisy)), grid[i + 1]).chunk(2)
                 v = noise_regularization(v, reference, regularization.weight)
-                mean = mean + weight * v
-            guess = z + v * delta
+                mean = torch.add(mean, v, alpha=averaging[j])
+            guess = torch.add(z, v, alpha=delta)
             on_step(i * rounds + j + 1, steps * rounds)
-        z = z + mean * delta
+        z = torch.add(z, mean, alpha=delta)
     return z
 
 
@@ -139,15 +141,15 @@ def noise_regularization(e: Tensor, reference: Tensor, weight: float) -> Tensor:
     """Return `e` `[B, C, T]` moved so that its patches are distributed like the reference's.
 
     Four gradient steps on the summed Gaussian divergence of 4x4 patches. Frames beyond a multiple
-    of
-    four are never touched.
+    of four are never touched.
     """
     if min(e.shape[1:]) < _PATCH:  # not one whole patch
         return e
+    patches, theirs = _patches(e), _Moments.of(_patches(reference))
     for _ in range(_GRADIENT_STEPS):
-        gradient = divergence_gradient(e, reference)
-        e = e - weight * gradient.clamp(-_GRADIENT_LIMIT, _GRADIENT_LIMIT)
-    return e
+        gradient = _gradient(patches, theirs).clamp_(-_GRADIENT_LIMIT, _GRADIENT_LIMIT)
+        patches = torch.sub(patches, gradient, alpha=weight)
+    return _put_back(patches, e.clone())
 
 
 def divergence(e: Tensor, reference: Tensor) -> Tensor:
@@ -163,19 +165,35 @@ def divergence_gradient(e: Tensor, reference: Tensor) -> Tensor:
 
     In closed form: with m and v the mean and variance of a patch of n values,
     `dv/de_i = 2 (e_i - m) / (n - 1)` and `dm/de_i = 1 / n`. Automatic differentiation gives the
-    same and
-    costs a graph of some thirty small kernels a step.
+    same and costs a graph of some thirty small kernels a step.
     """
-    ours, theirs = _patches(e), _patches(reference)
-    count = ours.shape[-1]
-    centred = ours - ours.mean(-1, keepdim=True)
-    ours_var = centred.square().sum(-1, keepdim=True) / (count - 1)
-    theirs_var = theirs.var(-1, keepdim=True) + _EPSILON
-    shift = ours.mean(-1, keepdim=True) - theirs.mean(-1, keepdim=True)
-    by_variance = theirs_var.reciprocal() - (ours_var + _EPSILON).reciprocal()
-    slope = by_variance * 2 * centred / (count - 1) + 2 * shift / (theirs_var * count)
-    gradient = slope * _divergences(ours_var, theirs_var, shift).sign()
-    return _unpatched(gradient, e)
+    gradient = _gradient(_patches(e), _Moments.of(_patches(reference)))
+    return _put_back(gradient, torch.zeros_like(e))
+
+
+@dataclass(frozen=True)
+class _Moments:
+    """Mean and variance of patches, `[B, C/4, T/4, 1]`; the variance is kept off zero."""
+
+    mean: Tensor
+    variance: Tensor
+
+    @classmethod
+    def of(cls, patches: Tensor) -> Self:
+        variance, mean = torch.var_mean(patches, -1, keepdim=True)
+        return cls(mean, variance + _EPSILON)
+
+
+def _gradient(patches: Tensor, theirs: _Moments) -> Tensor:
+    """Return the gradient for every value of the patches `[B, C/4, T/4, 16]`."""
+    count = patches.shape[-1]
+    variance, mean = torch.var_mean(patches, -1, keepdim=True)
+    shift = mean - theirs.mean
+    sign = _divergences(variance, theirs.variance, shift).sign()
+    by_variance = theirs.variance.reciprocal() - (variance + _EPSILON).reciprocal()
+    slope = sign * by_variance * (2 / (count - 1))
+    level = sign * shift / theirs.variance * (2 / count)
+    return torch.addcmul(level, patches - mean, slope)
 
 
 def _divergences(ours_var: Tensor, theirs_var: Tensor, shift: Tensor) -> Tensor:
@@ -190,10 +208,9 @@ def _patches(x: Tensor) -> Tensor:
     return grid.permute(0, 1, 3, 2, 4).flatten(-2)  # [B, C/4, T/4, 16]
 
 
-def _unpatched(patches: Tensor, like: Tensor) -> Tensor:
-    """Put patches back in place; channels and frames that had none are zero."""
+def _put_back(patches: Tensor, out: Tensor) -> Tensor:
+    """Write patches where they came from; channels and frames that had none stay as they are."""
     batch, rows, columns, _ = patches.shape
     grid = patches.reshape(batch, rows, columns, _PATCH, _PATCH).permute(0, 1, 3, 2, 4)
-    out = torch.zeros_like(like)
     out[:, : rows * _PATCH, : columns * _PATCH] = grid.reshape(batch, rows * _PATCH, -1)
     return out
