@@ -1,18 +1,15 @@
 """Real connections to a real server; news of jobs come through a real broker."""
 
-import socket
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pybase64
 import pytest
 import redis
 import requests
-import socketio
 from flask import Flask
 from werkzeug.serving import make_server
 
@@ -25,56 +22,8 @@ from server.web import emissions
 from server.web.app import CHANNEL
 from tests.http import sounds
 from tests.http.conftest import stores
+from tests.http.legacy.listener import PATIENCE_SECONDS, Listener
 from tests.http.world import Stores, World, world
-
-PATIENCE_SECONDS = 20.0
-
-
-class Listener:
-    """A client as gary4live's: websocket only, protocol 5."""
-
-    def __init__(self, url: str) -> None:
-        self.heard: list[tuple[str, Any]] = []
-        self.refusals: list[Any] = []
-        self._changed = threading.Condition()
-        # validation of megabytes of text in pure Python takes seconds
-        options = {"skip_utf8_validation": True}
-        self._client = socketio.Client(reconnection=False, websocket_extra_options=options)
-        self._client.on("*", self._hear)
-        self._client.on("connect_error", self.refusals.append)
-        with suppress(socketio.exceptions.ConnectionError):
-            self._client.connect(url, transports=["websocket"], wait_timeout=PATIENCE_SECONDS)
-
-    def close(self) -> None:
-        """Hang up, without the three seconds that the library waits for a goodbye."""
-        if self._client.connected:
-            self._client.eio.ws.sock.shutdown(socket.SHUT_RDWR)
-            self._client.eio.wait()
-
-    def say(self, name: str, payload: Any) -> Any:
-        """Send an event and return its acknowledgement."""
-        return self._client.call(name, payload, timeout=PATIENCE_SECONDS)
-
-    def order(self, audio: str) -> None:
-        """Ask for a transform."""
-        fields = {"audio_data": audio, "variation": "celtic", "session_id": None}
-        self.say("transform_audio_request", fields)
-
-    def awaited(self, name: str) -> Any:
-        """Return the first payload of a name as soon as it is there."""
-        with self._changed:
-            assert self._changed.wait_for(lambda: name in self.names, PATIENCE_SECONDS)
-        return next(payload for each, payload in self.heard if each == name)
-
-    @property
-    def names(self) -> list[str]:
-        """The names of everything heard so far, in order."""
-        return [name for name, _ in self.heard]
-
-    def _hear(self, name: str, payload: Any) -> None:
-        with self._changed:
-            self.heard.append((name, payload))
-            self._changed.notify_all()
 
 
 class Site:
