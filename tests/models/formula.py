@@ -35,6 +35,7 @@ FLOW: dict[str, Any] = {
         "latent_dim": 16,
         "memory_efficient": True,
     },
+    "fuser": {"sum": [], "prepend": [], "cross": ["description"], "input_interpolate": []},
     "conditioners": {"description": {"model": "t5", "t5": {"name": "t5-small", "finetune": False}}},
     "dataset": {"segment_duration": 4},
 }

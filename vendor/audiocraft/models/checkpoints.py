@@ -1,13 +1,16 @@
-"""Reads official checkpoint files without executing anything that is in them.
+"""Reads checkpoint files without executing anything that is in them.
 
-A file is a `torch.save` of a dict with `best_state` and `xp.cfg`, the latter YAML text or a
-pickled OmegaConf
-tree. It is read with `weights_only=True`; the ten classes such a tree consists of are replaced by
-inert
-stand-ins, and every other class is refused.
+An official file is a `torch.save` of a dict with `best_state` and `xp.cfg`, the latter YAML text or
+a pickled OmegaConf tree. It is read with `weights_only=True`; the ten classes such a tree consists
+of are replaced by inert stand-ins, and every other class is refused.
+
+The other form is safetensors: the same tensors by the same names, and the configuration as JSON,
+under `config` in the header or in a `.json` file beside it. Tensors of both forms are mapped, not
+read: a file's bytes come into memory when they are first used.
 """
 
 import collections
+import json
 import re
 import typing
 from collections.abc import Mapping
@@ -16,9 +19,13 @@ from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
 
+import safetensors
 import torch
 import yaml
 from torch import Tensor
+
+CONFIG_KEY = "config"
+"""Where a safetensors header keeps the configuration, as JSON."""
 
 
 class InvalidCheckpoint(ValueError):
@@ -78,12 +85,21 @@ _ALLOWED: list[Any] = [
 
 
 def read(path: Path) -> Checkpoint:
-    """Read a `.bin` file.
+    """Read a `.bin` or `.safetensors` file.
 
     Raises:
         InvalidCheckpoint: it is damaged, of another kind, or contains anything but tensors and
         settings.
     """
+    checkpoint = _read_safetensors(path) if path.suffix == ".safetensors" else _read_bin(path)
+    if not isinstance(checkpoint.config, Mapping):
+        raise InvalidCheckpoint(f"{path.name} has no configuration that can be read.")
+    if not all(isinstance(value, Tensor) for value in checkpoint.state.values()):
+        raise InvalidCheckpoint(f"{path.name} holds something else among its tensors.")
+    return checkpoint
+
+
+def _read_bin(path: Path) -> Checkpoint:
     try:
         with torch.serialization.safe_globals(_ALLOWED):
             package = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
@@ -91,12 +107,33 @@ def read(path: Path) -> Checkpoint:
         raise InvalidCheckpoint(f"{path.name} cannot be read as a checkpoint.") from error
     if not isinstance(package, dict) or not ({"best_state", "pretrained"} & set(package)):
         raise InvalidCheckpoint(f"{path.name} is not a checkpoint of this kind.")
-    config = package.get("xp.cfg", "{}")
+    state, config = package.get("best_state", {}), package.get("xp.cfg", "{}")
+    if not isinstance(state, Mapping):
+        raise InvalidCheckpoint(f"{path.name} holds no tensors by name.")
     return Checkpoint(
-        state=package.get("best_state", {}),
-        config=yaml.safe_load(config) if isinstance(config, str) else _plain(config),
+        state=state,
+        config=_yaml(config, path) if isinstance(config, str) else _plain(config),
         pretrained=package.get("pretrained"),
     )
+
+
+def _yaml(text: str, path: Path) -> Any:
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise InvalidCheckpoint(f"{path.name} has no configuration that can be read.") from error
+
+
+def _read_safetensors(path: Path) -> Checkpoint:
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no dict
+            text = (file.metadata() or {}).get(CONFIG_KEY)
+        beside = path.with_suffix(".json")
+        config = json.loads(beside.read_text("utf-8") if text is None else text)
+    except (safetensors.SafetensorError, OSError, ValueError) as error:
+        raise InvalidCheckpoint(f"{path.name} cannot be read as a checkpoint.") from error
+    return Checkpoint(state=state, config=config)
 
 
 def _plain(node: Any) -> Any:

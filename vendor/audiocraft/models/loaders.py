@@ -1,4 +1,8 @@
-"""Builds models from checkpoints. The only place that knows the checkpoints' tensor names."""
+"""Builds models from checkpoints. The only place that knows the checkpoints' tensor names.
+
+Nothing is initialised at random and nothing read twice: models are built without memory and then
+given the tensors of the mapped file, so a load costs about the weights themselves.
+"""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -7,89 +11,112 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
-from audiocraft.models import checkpoints
+from audiocraft.models import checkpoints, configurations, repositories
 from audiocraft.models.checkpoints import Checkpoint, InvalidCheckpoint
 from audiocraft.models.encodec import EncodecModel
 from audiocraft.models.flow import FlowModel
-from audiocraft.modules.conditioners import T5_WIDTHS, ConditioningProvider, T5Conditioner
-from audiocraft.modules.seanet import SEANetConfig
-from audiocraft.modules.transformer import TransformerConfig
+from audiocraft.modules.conditioners import ConditioningProvider, T5Conditioner
 
 M = TypeVar("M", bound=nn.Module)
 
 
-def load_compression_model(path: Path | str, device: str = "cpu") -> EncodecModel:
-    """Load the codec from a directory or a `.bin` file.
+def load_compression_model(
+    file_or_url_or_id: Path | str,
+    device: torch.device | str = "cpu",
+    filename: str | None = None,
+    cache_dir: Path | str | None = None,
+) -> EncodecModel:
+    """Load the codec from a directory, a file, an https address or a hub id.
+
+    A file that only points to another repository is followed once, and to a hub id only.
 
     Raises:
         InvalidCheckpoint: the file is damaged, of another kind, or of an unsupported shape.
     """
-    checkpoint = checkpoints.read(_file(path, "compression_state_dict.bin"))
-    settings = checkpoint.section("encodec")
-    if settings.get("quantizer") != "no_quant" or settings.get("autoencoder") != "seanet":
-        raise InvalidCheckpoint("Only SEANet codecs without a quantizer are supported.")
-    if settings.get("causal") or settings.get("renormalize"):
-        raise InvalidCheckpoint("Causal or renormalising codecs are not supported.")
-    model = _empty(
-        EncodecModel,
-        _seanet(checkpoint, "encoder"),
-        _seanet(checkpoint, "decoder"),
-        sample_rate=int(settings["sample_rate"]),
+    names = repositories.CODEC_FILES
+    place = repositories.locate(file_or_url_or_id, names, filename=filename, cache_dir=cache_dir)
+    checkpoint = checkpoints.read(place)
+    if checkpoint.pretrained is not None:
+        other = _pointed_to(checkpoint.pretrained)
+        checkpoint = checkpoints.read(repositories.from_hub(other, names[-1], cache_dir=cache_dir))
+    return codec_from(checkpoint, device)
+
+
+def load_dit_model_melodyflow(
+    file_or_url_or_id: Path | str,
+    device: torch.device | str = "cpu",
+    filename: str | None = None,
+    cache_dir: Path | str | None = None,
+) -> FlowModel:
+    """Load the flow model from a directory, a file, an https address or a hub id.
+
+    Its text encoder is no part of the file and given separately.
+
+    Raises:
+        InvalidCheckpoint: the file is damaged, of another kind, or of an unsupported shape.
+    """
+    return dit_from(_flow_checkpoint(file_or_url_or_id, filename, cache_dir), device)
+
+
+def window_seconds(
+    file_or_url_or_id: Path | str, filename: str | None = None, cache_dir: Path | str | None = None
+) -> float:
+    """Return how many seconds a flow model was made for, without loading it.
+
+    Raises:
+        InvalidCheckpoint: the file is damaged, of another kind, or does not say.
+    """
+    return configurations.window_of(_flow_checkpoint(file_or_url_or_id, filename, cache_dir))
+
+
+def codec_from(checkpoint: Checkpoint, device: torch.device | str = "cpu") -> EncodecModel:
+    """Build the codec a checkpoint describes.
+
+    Raises:
+        InvalidCheckpoint: it is of an unsupported shape, or its tensors do not fit.
+    """
+    rate = configurations.codec_rate_of(checkpoint)
+    encoder, decoder = (
+        configurations.seanet_of(checkpoint, part) for part in ("encoder", "decoder")
     )
+    if encoder.dimension != 2 * decoder.dimension:
+        raise InvalidCheckpoint("The encoder does not give a mean and a scale for each latent.")
+    if encoder.ratios != decoder.ratios:
+        raise InvalidCheckpoint("The encoder and the decoder of the codec have different ratios.")
+    model = _empty(EncodecModel, encoder, decoder, sample_rate=rate)
     return _filled(model, fold_weight_norm(checkpoint.state), device)
 
 
-def load_dit_model_melodyflow(path: Path | str, device: str = "cpu") -> FlowModel:
-    """Load the flow model from a directory or a `.bin` file; its text encoder is given separately.
+def dit_from(checkpoint: Checkpoint, device: torch.device | str = "cpu") -> FlowModel:
+    """Build the flow model a checkpoint describes.
 
     Raises:
-        InvalidCheckpoint: the file is damaged, of another kind, or of an unsupported shape.
+        InvalidCheckpoint: it is of an unsupported shape, or its tensors do not fit.
     """
-    checkpoint = checkpoints.read(_file(path, "state_dict.bin"))
-    return dit_from(checkpoint, device)
-
-
-def dit_from(checkpoint: Checkpoint, device: str = "cpu") -> FlowModel:
-    """Build the flow model a checkpoint describes."""
-    settings = checkpoint.section("transformer_lm")
-    _refuse_unsupported(settings)
-    config = TransformerConfig(
-        dim=int(settings["dim"]),
-        num_heads=int(settings.get("num_heads", 8)),
-        num_layers=int(settings["num_layers"]),
-        hidden_scale=int(settings.get("hidden_scale", 4)),
-        max_period=float(settings.get("max_period", 10000.0)),
-        skip_connections=bool(settings.get("skip_connections", False)),
-        add_zero_attn=bool(settings.get("add_zero_attn", False)),
-    )
-    text = checkpoint.section("conditioners.description.t5")
-    name = str(text["name"])
-    if name not in T5_WIDTHS:
-        raise InvalidCheckpoint(f"The text encoder {name!r} is not supported.")
+    config = configurations.transformer_of(checkpoint)
+    name = configurations.text_encoder_of(checkpoint)
     with torch.device("meta"):
         provider = ConditioningProvider({"description": T5Conditioner(name, config.dim)})
     model = _empty(
         FlowModel,
         config,
         provider,
-        latent_dim=int(settings.get("latent_dim", 128)),
-        cfg_coef=float(settings.get("cfg_coef", 4.0)),
+        latent_dim=configurations.positive(
+            checkpoint, "transformer_lm.latent_dim", int, default=128
+        ),
+        cfg_coef=configurations.positive(checkpoint, "transformer_lm.cfg_coef", float, default=4.0),
     )
     return _filled(model, checkpoint.state, device)
-
-
-def window_seconds(path: Path | str) -> float:
-    """Return how many seconds the flow model in a directory was made for."""
-    checkpoint = checkpoints.read(_file(path, "state_dict.bin"))
-    return float(checkpoint.section("dataset")["segment_duration"])
 
 
 def fold_weight_norm(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return plain weights under our names: gain times normalised direction, both spellings.
 
     `….conv.conv.parametrizations.weight.original0/1` (or `.weight_g/_v`) becomes `….conv.weight`.
-    The norm is
-    taken over all axes but the first.
+    The norm is taken over all axes but the first, in float32.
+
+    Raises:
+        InvalidCheckpoint: a direction has no gain.
     """
     spellings = (
         (".parametrizations.weight.original0", ".parametrizations.weight.original1"),
@@ -100,9 +127,7 @@ def fold_weight_norm(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         for gain_name, direction_name in spellings:
             if key.endswith(direction_name):
                 base = key.removesuffix(direction_name)
-                gain = state[base + gain_name]
-                norm = value.flatten(1).norm(dim=1).reshape(gain.shape)
-                folded[_shorter(base) + ".weight"] = value * (gain / norm)
+                folded[_shorter(base) + ".weight"] = _folded(state, base + gain_name, value)
             if key.endswith((gain_name, direction_name)):
                 break
         else:
@@ -110,49 +135,35 @@ def fold_weight_norm(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return folded
 
 
+def _folded(state: Mapping[str, Tensor], gain_name: str, direction: Tensor) -> Tensor:
+    if gain_name not in state:
+        raise InvalidCheckpoint(f"The checkpoint lacks the tensor {gain_name}.")
+    direction, gain = direction.float(), state[gain_name].float()
+    if direction.dim() < 2 or gain.numel() != len(direction):
+        raise InvalidCheckpoint(f"The tensor {gain_name} does not fit its direction.")
+    norm = direction.flatten(1).norm(dim=1).reshape(gain.shape)
+    weight: Tensor = direction * (gain / norm)
+    return weight
+
+
 def _shorter(key: str) -> str:
     return key.replace(".conv.conv", ".conv").replace(".convtr.convtr", ".convtr")
 
 
-def _seanet(checkpoint: Checkpoint, part: str) -> SEANetConfig:
-    shared = dict(checkpoint.section("seanet"))
-    own = {"encoder": shared.pop("encoder", {}), "decoder": shared.pop("decoder", {})}[part]
-    settings = shared | dict(own or {})
-    if settings.get("norm") not in ("weight_norm", "none") or settings.get("final_activation"):
-        raise InvalidCheckpoint("This codec's normalisation or final activation is not supported.")
-    if settings.get("activation", "ELU") not in ("snake", "ELU"):
-        raise InvalidCheckpoint(f"The activation {settings['activation']!r} is not supported.")
-    known = SEANetConfig.__dataclass_fields__
-    chosen = {key: value for key, value in settings.items() if key in known}
-    alpha = (settings.get("activation_params") or {}).get("alpha", 1.0)
-    return SEANetConfig(**chosen | {"ratios": tuple(settings["ratios"]), "activation_alpha": alpha})
+def _flow_checkpoint(
+    place: Path | str, filename: str | None, cache_dir: Path | str | None
+) -> Checkpoint:
+    names = repositories.FLOW_FILES
+    return checkpoints.read(
+        repositories.locate(place, names, filename=filename, cache_dir=cache_dir)
+    )
 
 
-def _refuse_unsupported(settings: Mapping[str, Any]) -> None:
-    required = {
-        "norm_first": True,
-        "causal": False,
-        "cross_attention": True,
-        "bias_ff": False,
-        "bias_attn": False,
-        "positional_embedding": "rope",
-        "norm": "layer_norm",
-        "activation": "gelu",
-    }
-    refused = ("layer_scale", "qk_layer_norm", "qk_layer_norm_cross", "xpos", "past_context")
-    for key, value in required.items():
-        if settings.get(key, value) != value:
-            raise InvalidCheckpoint(f"A flow model with {key}={settings[key]!r} is not supported.")
-    for key in refused:
-        if settings.get(key):
-            raise InvalidCheckpoint(f"A flow model with {key} is not supported.")
-
-
-def _file(path: Path | str, name: str) -> Path:
-    found = Path(path) / name if Path(path).is_dir() else Path(path)
-    if not found.is_file():
-        raise InvalidCheckpoint(f"There is no {name} at the given place.")
-    return found
+def _pointed_to(name: object) -> str:
+    # a path from inside a file would let the file choose what is opened on this machine
+    if not isinstance(name, str) or not repositories.is_hub_id(name):
+        raise InvalidCheckpoint("The codec's file points to something that is no hub id.")
+    return name
 
 
 def _empty(kind: type[M], *args: Any, **settings: Any) -> M:
@@ -161,11 +172,21 @@ def _empty(kind: type[M], *args: Any, **settings: Any) -> M:
         return kind(*args, **settings)
 
 
-def _filled(model: M, state: Mapping[str, Tensor], device: str) -> M:
-    """Give the empty model its tensors, under exactly its names and shapes."""
-    tensors = {key: value.float() for key, value in state.items()}
-    try:
-        model.load_state_dict(tensors, strict=True, assign=True)
-    except RuntimeError as error:
-        raise InvalidCheckpoint("The checkpoint's tensors do not fit its configuration.") from error
-    return model.eval().requires_grad_(requires_grad=False).to(device)
+def _filled(model: M, state: Mapping[str, Tensor], device: torch.device | str) -> M:
+    """Give the empty model its tensors in float32, under exactly its names and shapes."""
+    expected = {name: tensor.shape for name, tensor in model.state_dict().items()}
+    for name in sorted({*expected, *state}):
+        if name not in state:
+            raise _misfit(f"{name} is missing")
+        if name not in expected:
+            raise _misfit(f"there is no place for {name}")
+        if (found := state[name].shape) != expected[name]:
+            raise _misfit(f"{name} is {list(found)} and not {list(expected[name])}")
+    # one at a time to where it belongs: nothing but the mapped file is held beside it
+    tensors = {name: value.to(device=device, dtype=torch.float32) for name, value in state.items()}
+    model.load_state_dict(tensors, strict=True, assign=True)
+    return model.eval().requires_grad_(requires_grad=False)
+
+
+def _misfit(what: str) -> InvalidCheckpoint:
+    return InvalidCheckpoint(f"The checkpoint's tensors do not fit its configuration: {what}.")
