@@ -35,6 +35,7 @@ from server.jobs.janitor import Janitor
 from server.jobs.kind import JobSpec, Kind, Kinds
 from server.jobs.ports import Events
 from server.jobs.record import Job
+from server.jobs.routing import Router
 from server.jobs.runner import Limits, Runner
 from server.jobs.service import JobService
 from server.kinds import KINDS
@@ -102,7 +103,7 @@ def web(settings: Settings, redis_url: str, *, kinds: Kinds = KINDS) -> "Flask":
     from server.web.services import Services  # noqa: PLC0415
 
     record = open_record(settings)
-    queue = RqQueue(redis_url, kinds=kinds)
+    queue = _queue(settings, redis_url, record, kinds, ENGINES)
     service = JobService(
         jobs=record.jobs,
         queue=queue,
@@ -141,7 +142,8 @@ def worker(
             settings, record, name=name, kinds=kinds, events=events, engines=residency, shift=shift
         )
     )
-    janitor = _janitor(settings, record, RqQueue(redis_url, kinds=kinds), events)
+    queue = _queue(settings, redis_url, record, kinds, engines)
+    janitor = _janitor(settings, record, queue, events)
     attendance = Attendance(name, queues, workers=record.workers, engines=residency, shift=shift)
     return ResidentWorker(
         queues,
@@ -215,6 +217,22 @@ def _runner(
         is_stopping=shift.is_over if shift else lambda: False,
         on_device_lost=shift.end_for_a_fresh_start if shift else None,
     )
+
+
+def _queue(
+    settings: Settings,
+    redis_url: str,
+    record: Record,
+    kinds: Kinds,
+    engines: Mapping[str, EngineCard],
+) -> RqQueue:
+    router = Router(
+        workers=record.workers,
+        kinds=kinds,
+        engines=engines,
+        within=timedelta(seconds=settings.lease_seconds),
+    )
+    return RqQueue(redis_url, kinds=kinds, route=router.engine_for)
 
 
 def _janitor(settings: Settings, record: Record, queue: RqQueue, events: Events) -> Janitor:

@@ -3,6 +3,8 @@
 `run_job` is what RQ calls, in a worker that was given a runner by `install`.
 """
 
+from collections.abc import Callable
+
 import rq
 from rq.exceptions import DuplicateJobError
 from rq.serializers import JSONSerializer
@@ -24,6 +26,14 @@ NO_TIMEOUT = -1
 """RQ's own timeout would strike at any line; ours is asked about between steps."""
 
 FAILURES_KEPT_SECONDS = 3600
+
+Route = Callable[[Job], str | None]
+"""Returns the engine whose workers should have a job, None where any worker may."""
+
+
+def _anywhere(_job: Job) -> None:
+    """Be the route where workers are alike."""
+
 
 _runner: Runner | None = None
 
@@ -52,10 +62,11 @@ RUN_JOB = f"{run_job.__module__}.{run_job.__qualname__}"
 class RqQueue:
     """A `Queue` over RQ. Connects when first used."""
 
-    def __init__(self, redis_url: str, *, kinds: Kinds = KINDS) -> None:
-        """Take the broker, and the kinds that say which queue a job belongs to."""
+    def __init__(self, redis_url: str, *, kinds: Kinds = KINDS, route: Route = _anywhere) -> None:
+        """Take the broker, and what says which queue a job belongs to: its kind and its route."""
         self._redis = wire.connect(redis_url)
         self._kinds = kinds
+        self._route = route
 
     def enqueue(self, job: Job) -> None:
         """Hand a queued job to the workers; the same attempt twice is once.
@@ -90,8 +101,14 @@ class RqQueue:
 
     def _queue(self, job: Job) -> rq.Queue:
         kind = self._kinds.get(job.kind)
-        name = kind.QUEUE if kind else DEFAULT_QUEUE
+        name, engine = kind.QUEUE if kind else DEFAULT_QUEUE, self._route(job)
+        name = name if engine is None else of_engine(name, engine)
         return rq.Queue(name, connection=self._redis, serializer=JSONSerializer)
+
+
+def of_engine(queue: str, engine: str) -> str:
+    """Return the name of the queue beside `queue` for workers that have an engine."""
+    return f"{queue}.{engine}"
 
 
 def rq_name(job: Job) -> str:

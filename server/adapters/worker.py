@@ -25,7 +25,7 @@ from rq.worker import SimpleWorker
 
 from server import errors
 from server.adapters import crew, logs
-from server.adapters.rq_queue import RUN_JOB, UNLOADS_KEY
+from server.adapters.rq_queue import RUN_JOB, UNLOADS_KEY, of_engine
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +45,10 @@ MAINTENANCE_SECONDS = 60
 
 class Engines(Protocol):
     """What a worker keeps in memory."""
+
+    def available(self) -> list[str]:
+        """Return the names of the engines that work here."""
+        ...
 
     def unload(self) -> list[str]:
         """Forget every open engine and return their names."""
@@ -119,6 +123,8 @@ class ResidentWorker(SimpleWorker):
             prepare_for_work=False,  # would connect
         )
         self.hostname, self.pid = socket.gethostname(), os.getpid()
+        self._names = list(queues)
+        self._looks = 0
         self._shift = shift
         self._engines = engines
         self._companions = companions
@@ -182,6 +188,7 @@ class ResidentWorker(SimpleWorker):
             if self.should_run_maintenance_tasks:
                 self.run_maintenance_tasks()  # type: ignore[no-untyped-call]
             self.heartbeat()
+            self.queues = self._queues()
             try:
                 found = self.queue_class.dequeue_any(
                     self.queues,
@@ -196,6 +203,17 @@ class ResidentWorker(SimpleWorker):
                     self.execute_job(*found)
                     self._engines.rest()
             self._engines.unload_idle()
+
+    def _queues(self) -> list[Queue]:
+        """Return everybody's queues and those of the engines that work here, each first in turn."""
+        engines = self._engines.available()
+        names = [*self._names, *(of_engine(name, each) for name in self._names for each in engines)]
+        self._looks += 1
+        first = self._looks % len(names)
+        return [
+            Queue(name, connection=self.connection, serializer=JSONSerializer)
+            for name in (*names[first:], *names[:first])
+        ]
 
     def _unload_if_asked(self) -> None:
         unloads = self.connection.get(UNLOADS_KEY)

@@ -82,6 +82,10 @@ class Residency:
         """Return what each engine of the table says of this machine."""
         return {name: self._offer(card) for name, card in self._engines.items()}
 
+    def available(self) -> list[str]:
+        """Return the names of the engines that work here."""
+        return [name for name, offer in self.offers().items() if offer.available]
+
     def devices(self) -> list[Device]:
         """Return the cards that the engines see, each once."""
         found: dict[str, Device] = {}

@@ -33,7 +33,11 @@ class JobSpec(BaseModel):
 
 
 class Kind(Protocol):
-    """A module with these names; `server.kinds.KINDS` lists them."""
+    """A module with these names; `server.kinds.KINDS` lists them.
+
+    It may also have a `CAPABILITY`, what it asks of an engine: then a job goes to the workers that
+    have the best one, or the one that the field `engine` of its spec names.
+    """
 
     NAME: str
     QUEUE: str

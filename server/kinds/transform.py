@@ -21,6 +21,7 @@ from server.media.clip import Clip
 
 NAME = "transform"
 QUEUE = "audio"
+CAPABILITY = "transforms"
 SUMMARY = "Plays the same music with something else: tempo, chords and length are kept."
 
 LARGEST_RANDOM_SEED = 99999
@@ -162,7 +163,7 @@ class Spec(JobSpec):
 
 def run(spec: Spec, ctx: Context) -> None:
     """Decode, transform, put back, measure what was kept, store."""
-    engine: Transforms = ctx.engine(spec.engine, "transforms")
+    engine: Transforms = ctx.engine(spec.engine, CAPABILITY)
     ctx.report(0.01, stage="reading")
     source = codec.decode(ctx.read(spec.source), max_seconds=ctx.source_seconds)
     where = passages.passage(source, spec.start_seconds, spec.end_seconds)

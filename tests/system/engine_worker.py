@@ -1,8 +1,9 @@
 """A worker with a kind that plays on scripted engines: they load, fail and die as a job says.
 
-Run as `python engine_worker.py`; settings come from the environment, as for any worker. This module
-is also the module of its engines: `frail` is made of the file `weights` in the data directory and
-sees the card that the file `card` names; `steady` needs nothing.
+Run it as a module; settings come from the environment, as for any worker.
+
+This module is also that of the engine `frail`, which is made of the file `weights` in the data
+directory and needs the card that is there while the file `card` is; `steady` needs nothing.
 """
 
 import os
@@ -35,12 +36,13 @@ class Play:
 
     NAME = "play"
     QUEUE = "audio"
+    CAPABILITY = "plays"
     SUMMARY = "Plays, or fails as told."
     Spec = PlaySpec
 
     def run(self, spec: PlaySpec, ctx: Context) -> None:
         """Do it."""
-        engine: Engine = ctx.engine(spec.engine, "plays")
+        engine: Engine = ctx.engine(spec.engine, self.CAPABILITY)
         engine.act(spec.acts[min(ctx.job.attempt, len(spec.acts)) - 1])
         ctx.save(str(os.getpid()).encode(), name="pid.txt", media_type="text/plain")
         ctx.conclude(seed=None, report={}, recipe={})
@@ -80,7 +82,7 @@ def open_engine(settings: Settings, *, on_step: OnStep = tell_nobody) -> Engine:
 
 def availability(settings: Settings) -> Availability:
     """Say that it works while there is a card."""
-    has_card = (settings.data_dir / "card").exists()
+    has_card = settings.device != "cpu" and (settings.data_dir / "card").exists()
     return Availability(available=has_card, reason="" if has_card else "There is no card.")
 
 

@@ -17,6 +17,7 @@ from server.adapters.rq_queue import RqQueue
 from server.config import Settings
 from server.jobs.ports import WorkerNote
 from server.jobs.record import Job, Status
+from server.jobs.routing import Router
 from server.jobs.service import JobService
 from tests.system import engine_worker
 from tests.system.engine_worker import DAMAGED, KINDS, NEEDED, Play, PlaySpec
@@ -42,12 +43,17 @@ class House:
         self.heard = Heard()
         self.card, self.weights = folder / "card", folder / "weights"
         self.card.touch()
-        environment = {**self.settings.as_environment(), "PYTHONPATH": ROOT}
-        command = [sys.executable, "-m", engine_worker.__name__]
-        self.worker = Member(name="worker", command=command, environment=environment)
+        self.worker = self._member("worker")
+        self.crew = Crew([self.worker])
+        router = Router(
+            workers=self.record.workers,
+            kinds=KINDS,
+            engines=engine_worker.ENGINES,
+            within=timedelta(seconds=5),
+        )
         self.service = JobService(
             jobs=self.record.jobs,
-            queue=RqQueue(redis_url, kinds=KINDS),
+            queue=RqQueue(redis_url, kinds=KINDS, route=router.engine_for),
             events=self.heard,
             max_waiting=8,
             keep=timedelta(hours=24),
@@ -71,12 +77,22 @@ class House:
         """Return what live workers say of themselves."""
         return self.record.workers.live(timedelta(seconds=5))
 
+    def add_workers_without_card(self, count: int) -> None:
+        """Have more workers, and wait until everybody is at work."""
+        others = [self._member(f"other-{each}", MELODYFLOW_DEVICE="cpu") for each in range(count)]
+        self.crew = Crew([self.worker, *others])
+        until(lambda: len(self.notes()) == 1 + count)
+
     def look_after(self, is_over: threading.Event) -> None:
-        """Keep the worker alive."""
-        members = Crew([self.worker])
+        """Keep the workers alive."""
         while not is_over.wait(0.05):
-            members.look_after()
-        members.end()
+            self.crew.look_after()
+        self.crew.end()
+
+    def _member(self, name: str, **environment: str) -> Member:
+        given = {**self.settings.as_environment(), "PYTHONPATH": ROOT, **environment}
+        command = [sys.executable, "-m", engine_worker.__name__]
+        return Member(name=name, command=command, environment=given)
 
 
 @pytest.fixture(name="house")
@@ -182,6 +198,22 @@ def test_a_card_that_disappears_is_missed_and_jobs_go_on_without_it(house: House
 
     assert "steady" == done.engine
     assert [("frail", "There is no card.")] == [(each.engine, each.reason) for each in offers]
+
+
+def test_jobs_go_to_the_worker_that_has_the_card(house: House) -> None:
+    """Though two others wait for work: what they could do would be another engine's."""
+    house.add_workers_without_card(2)
+    jobs = [house.submit() for _ in range(6)]
+    for_anyone = house.submit(engine="steady")
+    done = [house.ended(job) for job in jobs]
+
+    assert {"frail"} == {job.engine for job in done}
+    assert house.worker.process is not None
+    assert {house.worker.process.pid} == {house.played_by(job) for job in done}
+    assert "steady" == house.ended(for_anyone).engine
+    house.card.unlink()
+    until(lambda: [n for n in house.notes() if not n.devices and not n.offers[0].available][2:])
+    assert "steady" == house.ended(house.submit()).engine
 
 
 def test_what_is_asked_to_be_unloaded_is_not_in_the_note_any_more(house: House) -> None:

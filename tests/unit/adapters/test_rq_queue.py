@@ -72,6 +72,29 @@ def test_a_job_of_an_unknown_kind_reaches_a_worker_that_says_so(valkey_url: str)
     assert queue.knows(job)
 
 
+def test_a_job_may_be_for_the_workers_of_an_engine(valkey_url: str) -> None:
+    """Where it is found again, unless the workers changed meanwhile."""
+    routes: list[str | None] = ["melodyflow"]
+    queue, job = RqQueue(valkey_url, route=lambda _job: routes[-1]), _job()
+    queue.enqueue(job)
+    found = queue.knows(job)
+    routes.append(None)
+
+    assert found
+    assert not queue.knows(job)
+    assert [] == _waiting(valkey_url)
+
+
+def test_a_job_whose_workers_went_away_waits_for_others(valkey_url: str) -> None:
+    routes: list[str | None] = ["melodyflow"]
+    queue, job = RqQueue(valkey_url, route=lambda _job: routes[-1]), _job()
+    queue.enqueue(job)
+    routes.append(None)
+    queue.enqueue(job)
+
+    assert [rq_name(job)] == _waiting(valkey_url)
+
+
 def test_everything_that_is_asked_of_a_dead_wire_says_so() -> None:
     queue = RqQueue(NOBODY)
     for ask in (queue.enqueue, queue.knows, lambda _job: queue.ask_unload()):

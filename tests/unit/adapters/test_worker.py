@@ -46,6 +46,9 @@ class Engines:
         self.unloaded = self.rested = 0
         self._shift = shift
 
+    def available(self) -> list[str]:
+        return ["scripted"]
+
     def unload(self) -> list[str]:
         self.unloaded += 1
         self._shift.end()
