@@ -1,6 +1,7 @@
-"""Sends a file to a running server, shows its progress, and writes the result.
+"""Sends a file to a running server, shows its progress, and writes what comes back.
 
     python examples/client.py riff.flac quartet.wav --variation strings_quartet
+    python examples/client.py riff.flac out.wav --variation celtic,chiptune --part 4 8
 
 Needs `requests` and `python-socketio[client]` and nothing of this project.
 """
@@ -14,30 +15,31 @@ import socketio
 FINAL = ("finished", "failed", "cancelled")
 
 
-def submit(server: str, audio: Path, variation: str) -> str:
+def submit(args: argparse.Namespace) -> str:
     """Upload the file and return the id of its job."""
-    with audio.open("rb") as file:
+    order = {"variations": args.variation, "preview": "true"}
+    if args.part:
+        order["start_seconds"], order["end_seconds"] = args.part
+    with args.audio.open("rb") as file:
         answer = requests.post(
-            f"{server}/jobs",
-            files={"audio": (audio.name, file)},
-            data={"variation": variation},
-            timeout=60,
+            f"{args.server}/jobs", files={"audio": (args.audio.name, file)}, data=order, timeout=60
         )
     answer.raise_for_status()
     return str(answer.json()["id"])
 
 
-def follow(server: str, job_id: str) -> dict[str, object]:
-    """Print how far the job is until it has ended, and return it."""
+def follow(server: str, job_id: str) -> None:
+    """Print how far the job is until it has ended, and where its previews are."""
     with socketio.SimpleClient() as socket:
         socket.connect(server, transports=["websocket"])
-        job: dict[str, object] = socket.call("follow", {"job_id": job_id})
+        job = socket.call("follow", {"job_id": job_id})
         while job["status"] not in FINAL:
             name, payload = socket.receive(timeout=60)
             if name == "job":
                 job = payload
                 print(f"{job['progress']:4.0%}  {job['stage']}")
-    return job
+            elif name == "preview":
+                print(*(f"listen to {server}{each['url']}" for each in payload["artifacts"]))
 
 
 def main() -> None:
@@ -45,17 +47,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("audio", type=Path)
     parser.add_argument("output", type=Path)
-    parser.add_argument("--variation", default="strings_quartet")
+    parser.add_argument("--variation", default="strings_quartet", help="one, or some with commas")
+    parser.add_argument("--part", nargs=2, metavar=("START", "END"), help="seconds that change")
     parser.add_argument("--server", default="http://localhost:8002")
     args = parser.parse_args()
-    job_id = submit(args.server, args.audio, args.variation)
+    job_id = submit(args)
     follow(args.server, job_id)
     job = requests.get(f"{args.server}/jobs/{job_id}", timeout=10).json()
     if job["error"]:
         raise SystemExit(job["error"]["message"])
-    sound = requests.get(args.server + job["artifacts"][0]["url"], timeout=60)
-    args.output.write_bytes(sound.content)
-    print(f"{args.output}: {job['engine']}, seed {job['seed']}")
+    results = [each for each in job["artifacts"] if each["role"] == "result"]
+    for result in results:
+        sound = requests.get(args.server + result["url"], timeout=60).content
+        output = args.output.with_name(result["name"]) if len(results) > 1 else args.output
+        output.write_bytes(sound)
+        print(f"{output}: {job['engine']}, seed {job['seed']}")
 
 
 if __name__ == "__main__":

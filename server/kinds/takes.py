@@ -66,7 +66,9 @@ def _subtype(where: Passage, fmt: Format) -> codec.Subtype:
     return "PCM_24" if exact == "FLOAT" and fmt == "flac" else exact
 
 
-def report(take: Take, where: Passage, original: "Original", data: bytes) -> dict[str, Any]:
+def report(
+    take: Take, where: Passage, *, original: "Original", data: bytes, engine: str
+) -> dict[str, Any]:
     """Return all there is to say of a take; `data` is the file it was written to.
 
     `original` is the part of the source that changed.
@@ -77,6 +79,8 @@ def report(take: Take, where: Passage, original: "Original", data: bytes) -> dic
     facts: dict[str, Any] = {
         "variation": take.choice.variation,
         "custom_prompt": take.choice.custom_prompt,
+        "engine": engine,
+        "licence": ENGINES[engine].licence,
         "heard": heard,
         "kept": kept.as_dict(),
         "understood": list(made.understood),

@@ -220,10 +220,12 @@ def _finished(
 
     on_step = ctx.stage("measuring", 0.92, 0.97)
     original = Original(where.changed(where.source))
+    engine = str(ctx.job.engine)
     finished = []
     for done, take in enumerate(made, start=1):
-        data = takes.write(take, where, spec.format, engine=str(ctx.job.engine), seed=spec.seed)
-        finished.append((data, takes.report(take, where, original, data)))
+        data = takes.write(take, where, spec.format, engine=engine, seed=spec.seed)
+        report = takes.report(take, where, original=original, data=data, engine=engine)
+        finished.append((data, report))
         on_step(done, len(made))
     return finished
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pybase64
 import pytest
+import soundfile
 
 from server.config import Settings
 from server.engines.residency import Residency
@@ -102,7 +103,19 @@ def test_the_recipe_says_which_model_and_the_answer_under_which_licence(here: Wo
 
     assert {"name": "scripted", "device": "cpu"} == job["recipe"]["model"]
     assert "MIT" in job["licence"]
+    assert ("arranger", job["licence"]) == (job["report"]["engine"], job["report"]["licence"])
     assert {"steps": STEPS} == job["report"]["made"]
+
+
+def test_files_carry_engine_seed_and_licence(here: World) -> None:
+    """In the tags every player shows."""
+    job = done(here, seed=11, format="flac")
+    data = here.client.get(job["artifacts"][1]["url"]).data
+    with soundfile.SoundFile(BytesIO(data)) as file:
+        tags = file.copy_metadata()
+
+    assert ("celtic", job["licence"]) == (tags["title"], tags["copyright"])
+    assert "engine: arranger; model: scripted; seed: 11" == tags["comment"]
 
 
 def test_the_session_goes_on_from_the_first(here: World) -> None:
