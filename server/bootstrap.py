@@ -240,6 +240,7 @@ def _janitor(settings: Settings, record: Record, queue: RqQueue, events: Events)
         jobs=record.jobs,
         queue=queue,
         artifacts=record.artifacts,
+        sessions=record.sessions,
         events=events,
         max_attempts=settings.max_attempts,
         keep=_keep(settings),

@@ -6,19 +6,23 @@ from datetime import timedelta
 
 from server import errors
 from server.jobs.events import event_of
-from server.jobs.ports import ArtifactStore, Events, JobStore, Queue
+from server.jobs.ports import ArtifactStore, Events, JobStore, Queue, SessionStore
 from server.jobs.record import Job, JobError, Status, now
 
 log = logging.getLogger(__name__)
 
+OUTLIVE = timedelta(hours=1)
+"""How much longer than sounds sessions are kept after they were used last."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Janitor:
-    """Sweeps the record: lost leases, forgotten queue entries, expired results."""
+    """Sweeps the record: lost leases, forgotten queue entries, expired results and sessions."""
 
     jobs: JobStore
     queue: Queue
     artifacts: ArtifactStore
+    sessions: SessionStore
     events: Events
     max_attempts: int
     keep: timedelta
@@ -32,6 +36,8 @@ class Janitor:
         except errors.WireDown:
             log.warning("the wire is down, waiting jobs stay in the record")
         self._remove_expired()
+        # an hour after the last sound that it refers to
+        self.sessions.forget_unused(now() - self.keep - OUTLIVE)
 
     def _take_back(self, job: Job) -> None:
         if job.attempt < self.max_attempts:

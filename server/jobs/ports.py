@@ -139,6 +139,10 @@ class SessionStore(Protocol):
         """Forget it; unknown ids are no error."""
         ...
 
+    def forget_unused(self, since: datetime) -> int:
+        """Forget what was last used before then, save where a job lives; return how many."""
+        ...
+
 
 class ArtifactStore(Protocol):
     """Files and their facts. A file is visible whole or not at all."""

@@ -197,6 +197,23 @@ def test_a_session_is_kept_replaced_and_forgotten(record: Database) -> None:
     assert sessions.find("s") is None
 
 
+def test_sessions_that_nobody_used_are_forgotten(record: Database, jobs: SqlJobs) -> None:
+    """Neither those used since, nor those whose job still lives."""
+    sessions, at = SqlSessions(record), now()
+    for name in ("old", "waiting", "ended"):
+        sessions.put(Session(id=name, updated_at=at - timedelta(hours=2)))
+    sessions.put(Session(id="new", updated_at=at))
+    jobs.add(_job(session_id="waiting"))
+    jobs.add(ended := _job(session_id="ended"))
+    jobs.update(ended.ended(Status.CANCELLED, keep=KEEP))
+    forgotten = [sessions.forget_unused(at - timedelta(hours=1)) for _ in range(2)]
+
+    assert [2, 0] == forgotten
+    assert {"waiting", "new"} == {
+        name for name in ("old", "waiting", "ended", "new") if sessions.find(name)
+    }
+
+
 def test_workers_are_live_for_a_while(record: Database) -> None:
     workers = SqlWorkers(record)
     offers = (Offer(engine="arranger", available=False, reason="no sounds", advice="make assets"),)

@@ -5,8 +5,9 @@ from datetime import timedelta
 import pytest
 
 from server import errors
+from server.jobs.ports import Session
 from server.jobs.record import Status, now
-from tests.unit.jobs.workshop import WORDS, Workshop, names
+from tests.unit.jobs.workshop import KEEP, WORDS, Workshop, names
 
 GONE = timedelta(seconds=-1)
 """A lease that has run out."""
@@ -73,3 +74,12 @@ def test_expired_sounds_are_removed_and_others_kept(workshop: Workshop) -> None:
     assert b"new" == workshop.artifacts.read(new.id)
     with pytest.raises(errors.Expired):
         workshop.artifacts.get(old.id)
+
+
+def test_sessions_outlive_their_sounds_and_are_then_forgotten(workshop: Workshop) -> None:
+    ages = {"used": timedelta(0), "just kept": KEEP, "unused": KEEP + timedelta(hours=1, seconds=1)}
+    for name, age in ages.items():
+        workshop.sessions.put(Session(id=name, updated_at=now() - age))
+    workshop.janitor().sweep()
+
+    assert ["used", "just kept"] == [name for name in ages if workshop.sessions.find(name)]

@@ -175,6 +175,7 @@ class Workshop:
             jobs=self.jobs,
             queue=self.line,
             artifacts=self.artifacts,
+            sessions=self.sessions,
             events=self.heard,
             max_attempts=max_attempts,
             keep=KEEP,
