@@ -9,6 +9,7 @@ import torch
 from audiocraft.models import solvers
 from audiocraft.models.flow import FlowModel
 from audiocraft.models.fused import FusedFlow
+from audiocraft.models.graphs import Graphs
 from audiocraft.models.solvers import Velocity
 from audiocraft.modules.products import PackedProduct, can_pack
 from audiocraft.modules.transformer import CrossAttention, TransformerConfig
@@ -19,6 +20,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from tests.models import formula
 from tests.models.conftest import noise, replay
+from tests.models.test_graphs import recorded
 
 LATENT, LONGEST = 8, 6
 GATE = 3e-5
@@ -56,10 +58,11 @@ class Call:
         """Return the velocity."""
         mask = torch.arange(LONGEST)[None] < torch.tensor(self.lengths)[:, None]
         size = (len(self.lengths), LONGEST, lm.out_norm.weight.numel())
-        condition = noise("condition", *size) * mask.unsqueeze(-1)
-        grid = solvers.schedule(4, 0.0, 1.0)
-        velocity = evaluation(condition, mask.long(), grid, guided=self.guided)
-        z = noise("z", self.copies * len(self.lengths), LATENT, self.frames)
+        device = lm.out_norm.weight.device
+        condition = (noise("condition", *size) * mask.unsqueeze(-1)).to(device)
+        grid = solvers.schedule(4, 0.0, 1.0).to(device)
+        velocity = evaluation(condition, mask.long().to(device), grid, guided=self.guided)
+        z = noise("z", self.copies * len(self.lengths), LATENT, self.frames).to(device)
         with torch.no_grad():
             return velocity(z, grid[2])
 
@@ -98,12 +101,13 @@ USUAL = TransformerConfig(dim=48, num_heads=4, num_layers=6)
 
 
 @settings(deadline=None, max_examples=60)
-@given(config=configs(), call=CALLS, packed=st.booleans())
+@given(config=configs(), call=CALLS, way=st.sampled_from(["packed", "unpacked", "recorded"]))
 def test_velocities_are_those_of_the_plain_path(
-    *, config: TransformerConfig, call: Call, packed: bool
+    config: TransformerConfig, call: Call, way: str
 ) -> None:
     lm = model(config)
-    fused = FusedFlow(lm, packed=packed and CAN_PACK)
+    graphs = Graphs(capture=recorded) if way == "recorded" else None
+    fused = FusedFlow(lm, packed=way == "packed" and CAN_PACK, graphs=graphs)
 
     assert distance(call.of(lm, fused.velocity), call.of(lm, lm.naive)) < GATE
 
@@ -241,3 +245,19 @@ def test_no_step_of_a_solve_waits_for_the_device() -> None:
             velocity(z, grid[1].clone())
 
     assert torch.equal(strict, solved())
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a card")
+@pytest.mark.parametrize(("precision", "gate"), [(None, 2e-3), (torch.bfloat16, 0.1)])
+def test_velocities_on_a_card_are_those_of_the_plain_path(
+    precision: torch.dtype | None, gate: float
+) -> None:
+    lm = model(TransformerConfig(dim=128, num_heads=2, num_layers=6))
+    calls = [Call((4, 0, 6), guided=guided) for guided in (True, False, True)]
+    expected = [call.of(lm, lm.naive) for call in calls]
+    nn.Module.to(lm, "cuda")
+    fused = FusedFlow(lm, precision=precision)
+
+    for call, plain in zip(calls, expected, strict=True):
+        assert distance(call.of(lm, fused.velocity).cpu(), plain) < gate

@@ -7,7 +7,7 @@ What is known to be zero is left out: a row without text has no cross-attention.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
@@ -16,6 +16,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from audiocraft.models import solvers
+from audiocraft.models.graphs import Graphs, bucket
+from audiocraft.models.rows import Batch, Text, plan
 from audiocraft.modules.attention import attention
 from audiocraft.modules.products import PackedProduct, Product, can_pack
 from audiocraft.modules.rope import rotate_in_place
@@ -46,45 +48,6 @@ class _Layer:
     joining: Product | None  # half of the skip projection in front of this layer
 
 
-@dataclass(frozen=True, kw_only=True)
-class Text:
-    """What the rows with text listen to.
-
-    Attributes:
-        keys: `[layers, rows, heads, S, D]`, the zero key in front where the model has one.
-        values: likewise.
-        mask: additive, `[rows, 1, 1, S]`; None where there is no padding.
-    """
-
-    keys: Tensor
-    values: Tensor
-    mask: Tensor | None
-
-    def of(self, rows: Tensor) -> "Text":
-        """Return the same for a batch of those rows."""
-        mask = None if self.mask is None else self.mask.index_select(0, rows)
-        keys, values = (x.index_select(1, rows) for x in (self.keys, self.values))
-        return Text(keys=keys, values=values, mask=mask)
-
-    def __len__(self) -> int:
-        return self.keys.shape[1]
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Batch:
-    """Which rows are evaluated for a number of latents, and what they hear.
-
-    Attributes:
-        rows: the latent of every row, those with text first; None means each latent once.
-        wanted: latents with text, as many as rows with text.
-        texts: for every part of the rows that is evaluated at once, what its first rows hear.
-    """
-
-    rows: Tensor | None
-    wanted: Tensor
-    texts: tuple[Text | None, ...]
-
-
 class FusedFlow:
     """A second evaluation of a flow model's weights, where they are when it is made.
 
@@ -93,7 +56,8 @@ class FusedFlow:
     network stay in float32.
 
     On a processor the weights are packed, which holds them a second time as well, where there is
-    memory for it; `packed` decides otherwise. Rows are then evaluated one after another.
+    memory for it; `packed` decides otherwise. Rows are then evaluated one after another. On a
+    card evaluations are recorded as graphs.
     """
 
     def __init__(
@@ -102,6 +66,7 @@ class FusedFlow:
         *,
         precision: torch.dtype | None = None,
         packed: bool | None = None,
+        graphs: Graphs | None = None,
     ) -> None:
         transformer, self._lm = lm.transformer, lm
         self._device = lm.in_proj.weight.device
@@ -109,7 +74,9 @@ class FusedFlow:
         if packed is None:
             weights = sum(parameter.numel() for parameter in lm.parameters())
             packed = can_pack(self._device, self._dtype, weights=weights)
-        self._one_by_one = packed
+        if graphs is None and self._device.type == "cuda":
+            graphs = Graphs()
+        self._graphs, self._one_by_one = graphs, packed and graphs is None
         layers = cast("list[TransformerLayer]", list(transformer.layers))
         own = layers[0].self_attn
         self._heads, self._zero_key = own.num_heads, own.add_zero_attn
@@ -143,17 +110,25 @@ class FusedFlow:
         scales = (flowsteps.square() + (1 - flowsteps).square()).sqrt()
         biases = self._biases(flowsteps)
         at = _position_in(grid)
-        batches: dict[int, _Batch] = {}
+        batches: dict[tuple[int, int], Batch] = {}
+
+        def batch_for(count: int, frames: int) -> Batch:
+            # a regularised call brings every latent twice; each copy has the same description
+            described = [row % len(condition) for row in range(count)]
+            entries = [heard.index(row) if row in heard else None for row in described]
+            turns, one_by_one = self._turns.of(frames), self._one_by_one
+            return plan(entries, text, turns, guided=guided, one_by_one=one_by_one)
 
         @torch.no_grad()
         def evaluate(z: Tensor, t: Tensor) -> Tensor:
-            if len(z) not in batches:
-                # a regularised call brings every latent twice; each copy has the same description
-                described = [row % len(condition) for row in range(len(z))]
-                entries = [heard.index(row) if row in heard else None for row in described]
-                batches[len(z)] = self._batch(entries, text, guided=guided)
-            index = at(t)
-            return self._field(z / scales[index], biases[index], batches[len(z)])
+            size, index = (len(z), z.shape[-1]), at(t)
+            if size not in batches:
+                batches[size] = batch_for(*size)
+            batch, scale, shifted = batches[size], scales[index], biases[index]
+            if self._graphs is None:
+                return self._field(z, scale, shifted, batch)
+            moving = {"z": z, "scale": scale, "biases": shifted}
+            return self._graphs.run(self._recordable, moving, batch.tensors())
 
         return evaluate
 
@@ -164,49 +139,36 @@ class FusedFlow:
         if self._zero_key:  # in front, never masked
             source = functional.pad(source, (0, 0, 1, 0))
             present = functional.pad(present, (1, 0), value=True)
+        if self._graphs is not None:
+            more = bucket(source.shape[1]) - source.shape[1]
+            source = functional.pad(source, (0, 0, 0, more))
+            present = functional.pad(present, (0, more), value=False)
         pairs = torch.stack([layer.cross_key_value.of(source) for layer in self._layers])
         split = pairs.view(*pairs.shape[:3], 2, self._heads, -1)  # [L, n, S, 2, H, D]
         keys, values = split.permute(3, 0, 1, 4, 2, 5).contiguous().unbind()
         log_mask = torch.log(present.to(self._dtype))[:, None, None]
-        return Text(keys=keys, values=values, mask=None if bool(present.all()) else log_mask)
+        is_needed = self._graphs is not None or not bool(present.all())
+        return Text(keys=keys, values=values, mask=log_mask if is_needed else None)
 
     def _biases(self, flowsteps: Tensor) -> Tensor:
         """Return `[steps + 1, layers, 2, dim]`: the attentions' norms, shifted by the timestep."""
         timesteps: Tensor = self._lm.timestep_embedder(flowsteps[:, None])
         return (timesteps[:, :, None] + self._attention_biases).to(self._dtype)
 
-    def _batch(self, entries: list[int | None], text: Text | None, *, guided: bool) -> _Batch:
-        """Plan for latents that hear those entries of the text."""
-        wanted = [row for row, entry in enumerate(entries) if entry is not None]
-        # a guided latent without text is its own null row: both terms of the guidance are equal
-        free = [row for row, entry in enumerate(entries) if guided or entry is None]
-        in_order = wanted + free == list(range(len(entries)))
-        heard = [entry for entry in entries if entry is not None]
-        texts: list[Text | None] = [None]
-        if self._one_by_one:
-            texts = [text and text.of(self._indices([entry])) for entry in heard]
-            texts += [None] * len(free)
-        elif text is not None:
-            texts = [text.of(self._indices(heard))]
-        return _Batch(
-            rows=None if in_order else self._indices(wanted + free),
-            wanted=self._indices(wanted),
-            texts=tuple(texts),
-        )
-
-    def _indices(self, rows: list[int]) -> Tensor:
-        return torch.tensor(rows, device=self._device, dtype=torch.int64)
-
     # what every evaluation computes
 
-    def _field(self, z: Tensor, biases: Tensor, batch: _Batch) -> Tensor:
-        x = self._in.of(z.transpose(1, 2).to(self._dtype))
+    def _recordable(self, named: Mapping[str, Tensor]) -> Tensor:
+        batch = Batch.from_tensors(named)
+        return self._field(named["z"], named["scale"], named["biases"], batch)
+
+    def _field(self, z: Tensor, scale: Tensor, biases: Tensor, batch: Batch) -> Tensor:
+        x = self._in.of((z / scale).transpose(1, 2).to(self._dtype))
         x = self._transform(x, biases, batch)
         x = functional.layer_norm(x, x.shape[-1:], *self._out_norm)
         rows = self._out.of(x).transpose(1, 2).to(z.dtype) * math.sqrt(2)
         return rows if batch.rows is None else self._combined(rows, batch, like=z)
 
-    def _combined(self, rows: Tensor, batch: _Batch, *, like: Tensor) -> Tensor:
+    def _combined(self, rows: Tensor, batch: Batch, *, like: Tensor) -> Tensor:
         wanted, free = rows[: len(batch.wanted)], rows[len(batch.wanted) :]
         if len(free) < len(like):  # not guided: only brought back into order
             return torch.empty_like(rows).index_copy_(0, cast("Tensor", batch.rows), rows)
@@ -214,8 +176,8 @@ class FusedFlow:
         null = free.index_select(0, batch.wanted)
         return free.index_copy(0, batch.wanted, (1 + coefficient) * wanted - coefficient * null)
 
-    def _transform(self, x: Tensor, biases: Tensor, batch: _Batch) -> Tensor:
-        turns = self._turns.of(x.shape[1])
+    def _transform(self, x: Tensor, biases: Tensor, batch: Batch) -> Tensor:
+        turns = batch.turns
         # all rows of one latent are equal until the first of them hears its text
         begun = [self._hear_itself(part, 0, biases, turns) for part in self._parts(x)]
         x = torch.cat(begun) if len(begun) > 1 else begun[0]
