@@ -3,12 +3,14 @@
 Run it as a module; settings come from the environment, as for any worker.
 
 This module is also that of the engine `frail`, which is made of the file `weights` in the data
-directory and needs the card that is there while the file `card` is; `steady` needs nothing.
+directory and needs the card that is there while the file `card` is; while the file `slow` is there
+its load goes on. `steady` needs nothing.
 """
 
 import os
 import signal
 import sys
+import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -76,6 +78,9 @@ def open_engine(settings: Settings, *, on_step: OnStep = tell_nobody) -> Engine:
     weights = settings.data_dir / "weights"
     if weights.exists() and weights.read_text() == "damaged":
         raise errors.EngineUnavailable(DAMAGED)
+    while (settings.data_dir / "slow").exists():
+        threading.Event().wait(0.02)
+        on_step(1, 2)
     on_step(2, 2)
     return Engine()
 

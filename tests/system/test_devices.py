@@ -1,22 +1,25 @@
 """Cards that fail under jobs, workers that crash, weights that are damaged: real processes."""
 
+import json
 import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
+import redis
 
 from server import bootstrap
-from server.adapters import crew
+from server.adapters import crew, legacy_keys
 from server.adapters.crew import Crew, Member
 from server.adapters.rq_queue import RqQueue
 from server.config import Settings
 from server.jobs.ports import WorkerNote
-from server.jobs.record import Job, Status
+from server.jobs.record import Job, Status, new_id
 from server.jobs.routing import Router
 from server.jobs.service import JobService
 from tests.system import engine_worker
@@ -33,6 +36,7 @@ class House:
     Attributes:
         card: a file; while it exists the worker has a card.
         weights: a file; what `frail` is made of.
+        slow: a file; while it exists a load of `frail` goes on.
     """
 
     def __init__(self, folder: Path, redis_url: str) -> None:
@@ -41,7 +45,8 @@ class House:
         )
         self.record = bootstrap.open_record(self.settings)
         self.heard = Heard()
-        self.card, self.weights = folder / "card", folder / "weights"
+        self.redis = redis.Redis.from_url(redis_url, decode_responses=True)
+        self.card, self.weights, self.slow = (folder / name for name in ("card", "weights", "slow"))
         self.card.touch()
         self.worker = self._member("worker")
         self.crew = Crew([self.worker])
@@ -62,7 +67,17 @@ class House:
     def submit(self, *acts: str, engine: str = "auto") -> Job:
         """Submit a job whose attempts go as told."""
         spec = PlaySpec(acts=acts or ("play",), engine=engine)
-        return self.service.submit(KINDS[Play.NAME], spec)
+        return self.service.submit(KINDS[Play.NAME], spec, session_id=new_id())
+
+    def warming(self, job: Job) -> dict[str, Any]:
+        """Wait until older services read that a job's engine is being loaded; return the key."""
+
+        def look() -> dict[str, Any] | None:
+            status = self.redis.get(legacy_keys.status_key(str(job.session_id)))
+            facts: dict[str, Any] = json.loads(str(status)) if status else {}
+            return facts if facts.get("status") == "warming" else None
+
+        return until(look)
 
     def ended(self, job: Job) -> Job:
         """Wait for the ending."""
@@ -101,7 +116,7 @@ def _house(tmp_path: Path, valkey_url: str) -> Iterator[House]:
     caring = threading.Thread(target=house.look_after, args=(is_over,))
     caring.start()
     try:
-        with closing(house.record.database):
+        with closing(house.record.database), closing(house.redis):
             yield house
             is_over.set()
             caring.join()
@@ -169,6 +184,34 @@ def test_a_job_too_large_for_its_card_fails_once_and_the_worker_goes_on(house: H
     )
     assert (process.pid, Status.FINISHED) == (house.played_by(after), after.status)
     until(lambda: process.memory_info().rss < empty + 16 * 2**20)
+
+
+def test_a_job_warms_up_in_everybodys_sight(house: House) -> None:
+    """In the record, and again and again in the keys that older services read."""
+    house.slow.touch()
+    job = house.submit()
+    first = house.warming(job)["timestamp"]
+    warming = until(lambda: house.service.get(job.id) if house.notes()[0].job_id else None)
+    until(lambda: house.warming(job)["timestamp"] > first, every=0.1)
+    house.slow.unlink()
+    done = house.ended(job)
+
+    assert ("warming", Status.RUNNING) == (warming.stage, warming.status)
+    assert 0.0 <= warming.progress <= 0.02
+    assert (Status.FINISHED, "frail", 1) == (done.status, done.engine, done.attempt)
+
+
+def test_a_job_can_be_cancelled_while_it_warms_up(house: House) -> None:
+    """The load is given up; the next job begins another one."""
+    house.slow.touch()
+    job = house.submit()
+    house.warming(job)
+    house.service.cancel(job.id)
+    cancelled = house.ended(job)
+    house.slow.unlink()
+
+    assert Status.CANCELLED is cancelled.status
+    assert (Status.FINISHED, "frail") == ((done := house.ended(house.submit())).status, done.engine)
 
 
 def test_damaged_weights_cost_no_job_and_are_noticed_once_mended(house: House) -> None:
