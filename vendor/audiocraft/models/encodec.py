@@ -2,6 +2,7 @@
 
 import math
 
+import torch
 from torch import Tensor, nn
 
 from audiocraft.modules.seanet import SEANetConfig, SEANetDecoder, SEANetEncoder
@@ -30,11 +31,32 @@ class EncodecModel(nn.Module):
         """Latent frames a second."""
         return self.sample_rate / self.hop_length
 
-    def encode(self, x: Tensor) -> tuple[Tensor, None]:
-        """Return the latent `[B, D, ceil(N / hop)]` of `[B, C, N]`, and no scale."""
-        return self.encoder(x), None
+    def encode(
+        self, x: Tensor, *, tile_frames: int | None = None, precision: torch.dtype | None = None
+    ) -> tuple[Tensor, None]:
+        """Return the latent `[B, D, ceil(N / hop)]` of `[B, C, N]`, and no scale.
 
-    def decode(self, latent: Tensor, scale: None = None) -> Tensor:  # noqa: ARG002
-        """Return the waveform `[B, C, T * hop]` of `[B, D, T]`; `scale` is always None here."""
-        y: Tensor = self.decoder(latent)
+        With `tile_frames` what runs at audio rate sees so many frames of one row at a time: the
+        result is the same to rounding, the memory does not grow with the length. `precision` is
+        that of the same part; what runs at the rate of frames keeps that of the weights.
+
+        Raises:
+            ValueError: `tile_frames` is not positive.
+        """
+        return self.encoder(x, tile_frames=tile_frames, precision=precision), None
+
+    def decode(
+        self,
+        latent: Tensor,
+        scale: None = None,  # noqa: ARG002 - there is none in this codec
+        *,
+        tile_frames: int | None = None,
+        precision: torch.dtype | None = None,
+    ) -> Tensor:
+        """Return the waveform `[B, C, T * hop]` of `[B, D, T]`; the options are those of `encode`.
+
+        Raises:
+            ValueError: `tile_frames` is not positive.
+        """
+        y: Tensor = self.decoder(latent, tile_frames=tile_frames, precision=precision)
         return y

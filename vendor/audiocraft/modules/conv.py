@@ -1,8 +1,7 @@
 """Convolutions whose output has `ceil(N / stride)` frames, as EnCodec pads them.
 
 Défossez et al., "High Fidelity Neural Audio Compression", 2022. Weight norm is folded into plain
-weights
-when a checkpoint is read, so these are ordinary convolutions.
+weights when a checkpoint is read, so these are ordinary convolutions.
 """
 
 import math
@@ -30,7 +29,13 @@ def pad1d(x: Tensor, left: int, right: int, mode: str) -> Tensor:
 
 
 class StreamableConv1d(nn.Module):
-    """`[B, C, N] -> [B, D, ceil(N / stride)]`, the larger half of the padding on the left."""
+    """`[B, C, N] -> [B, D, ceil(N / stride)]`, the larger half of the padding on the left.
+
+    Weights follow the input's precision.
+
+    Attributes:
+        reach: input samples, either way, that an output depends on at most, reflected ones too.
+    """
 
     def __init__(
         self,
@@ -49,26 +54,46 @@ class StreamableConv1d(nn.Module):
         self.pad_mode = pad_mode
         self.kernel = (kernel_size - 1) * dilation + 1
         self.stride = stride
+        self.right = (self.kernel - stride) // 2
+        self.left = self.kernel - stride - self.right
+        self.reach = max(self.left, self.kernel - 1 - self.left)
 
     def forward(self, x: Tensor) -> Tensor:
         """Convolve."""
-        total = self.kernel - self.stride
-        extra = extra_padding(x.shape[-1], self.kernel, self.stride, total)
-        right = total // 2
-        y: Tensor = self.conv(pad1d(x, total - right, right + extra, self.pad_mode))
-        return y
+        extra = extra_padding(x.shape[-1], self.kernel, self.stride, self.left + self.right)
+        padded = pad1d(x, self.left, self.right + extra, self.pad_mode)
+        weight, bias = _in_precision_of(x, self.conv)
+        return functional.conv1d(
+            padded, weight, bias, stride=self.conv.stride, dilation=self.conv.dilation
+        )
 
 
 class StreamableConvTranspose1d(nn.Module):
-    """`[B, C, T] -> [B, D, T * stride]`, trimmed on both sides, the larger half on the left."""
+    """`[B, C, T] -> [B, D, T * stride]`, trimmed on both sides, the larger half on the left.
+
+    Weights follow the input's precision.
+
+    Attributes:
+        reach: output samples, either way, that an input has an effect on at most.
+    """
 
     def __init__(self, in_channels: int, out_channels: int, kernel_size: int, stride: int) -> None:
         super().__init__()
         self.convtr = nn.ConvTranspose1d(in_channels, out_channels, kernel_size, stride=stride)
-        self.trim = kernel_size - stride
+        self.stride = stride
+        self.right = (kernel_size - stride) // 2
+        self.left = kernel_size - stride - self.right
+        self.reach = max(self.left, kernel_size - 1 - self.left)
 
     def forward(self, x: Tensor) -> Tensor:
         """Convolve and trim."""
-        y: Tensor = self.convtr(x)
-        right = self.trim // 2
-        return y[..., self.trim - right : y.shape[-1] - right]
+        weight, bias = _in_precision_of(x, self.convtr)
+        y = functional.conv_transpose1d(x, weight, bias, stride=self.stride)
+        return y[..., self.left : y.shape[-1] - self.right]
+
+
+def _in_precision_of(
+    x: Tensor, layer: nn.Conv1d | nn.ConvTranspose1d
+) -> tuple[Tensor, Tensor | None]:
+    bias = layer.bias
+    return layer.weight.to(x.dtype), None if bias is None else bias.to(x.dtype)

@@ -1,18 +1,19 @@
 """SEANet: the convolutional encoder and decoder of the codecs.
 
 Tagliasacchi et al., "SEANet: A Multi-modal Speech Enhancement Network", 2020. The index of a layer
-in
-`model` counts activations too; checkpoints name their tensors by it.
+in `model` counts activations too; checkpoints name their tensors by it.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 
 from audiocraft.modules.conv import StreamableConv1d, StreamableConvTranspose1d
 from audiocraft.modules.lstm import StreamableLSTM
+from audiocraft.modules.tiling import Stage, Stages
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +43,11 @@ class SEANetConfig:
     compress: int = 2
     lstm: int = 0
 
+    @property
+    def widths(self) -> list[int]:
+        """Channels of the stages, from audio rate inwards."""
+        return [self.n_filters * 2**stage for stage in range(len(self.ratios))]
+
     def conv(self, inputs: int, outputs: int, kernel: int, **more: int) -> StreamableConv1d:
         """Return a convolution padded as this network pads."""
         return StreamableConv1d(inputs, outputs, kernel, pad_mode=self.pad_mode, **more)
@@ -62,7 +68,10 @@ class Snake1d(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Activate `[B, C, N]`."""
-        return x + (self.alpha + 1e-9).reciprocal() * torch.sin(self.alpha * x).square()
+        # in place from the first product on: sizes like these are bound by memory
+        y = (x * self.alpha.to(x.dtype)).sin_()
+        y.mul_(y).mul_((self.alpha + 1e-9).reciprocal().to(x.dtype))
+        return y.add_(x)
 
 
 class SEANetResnetBlock(nn.Module):
@@ -97,18 +106,24 @@ class SEANetEncoder(nn.Module):
         super().__init__()
         width = config.n_filters
         layers: list[nn.Module] = [config.conv(config.channels, width, config.kernel_size)]
+        ends = [0]
         for ratio in reversed(config.ratios):
             layers += [*_blocks(config, width), config.act(width)]
             layers.append(config.conv(width, 2 * width, 2 * ratio, stride=ratio))
+            ends.append(len(layers))
             width *= 2
         if config.lstm:
             layers.append(StreamableLSTM(width, config.lstm))
         layers += [config.act(width), config.conv(width, config.dimension, config.last_kernel_size)]
         self.model = nn.Sequential(*layers)
+        self._fine, self._latent_rate = _stages(self.model, ends, config.widths), ends[-1]
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Encode."""
-        y: Tensor = self.model(x)
+    def forward(
+        self, x: Tensor, *, tile_frames: int | None = None, precision: torch.dtype | None = None
+    ) -> Tensor:
+        """Encode; the options bound the memory of what runs at audio rate."""
+        frames = self._fine.run(x, tile=tile_frames, precision=precision)
+        y: Tensor = self.model[self._latent_rate :](frames)
         return y
 
 
@@ -121,15 +136,26 @@ class SEANetDecoder(nn.Module):
         layers: list[nn.Module] = [config.conv(config.dimension, width, config.kernel_size)]
         if config.lstm:
             layers.append(StreamableLSTM(width, config.lstm))
+        ends = [len(layers)]
         for ratio in config.ratios:
             layers.append(config.act(width))
             layers.append(StreamableConvTranspose1d(width, width // 2, 2 * ratio, ratio))
             width //= 2
             layers += _blocks(config, width)
+            ends.append(len(layers))
         layers += [config.act(width), config.conv(width, config.channels, config.last_kernel_size)]
+        ends[-1] = len(layers)
         self.model = nn.Sequential(*layers)
+        self._fine, self._audio_rate = _stages(self.model, ends, config.widths[::-1]), ends[0]
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Decode."""
-        y: Tensor = self.model(x)
-        return y
+    def forward(
+        self, x: Tensor, *, tile_frames: int | None = None, precision: torch.dtype | None = None
+    ) -> Tensor:
+        """Decode; the options bound the memory of what runs at audio rate."""
+        frames: Tensor = self.model[: self._audio_rate](x)
+        return self._fine.run(frames, tile=tile_frames, precision=precision)
+
+
+def _stages(model: nn.Sequential, ends: Sequence[int], widths: Sequence[int]) -> Stages:
+    spans = zip(pairwise(ends), widths, strict=True)
+    return Stages([Stage(model[start:stop], width) for (start, stop), width in spans])
