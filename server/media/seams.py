@@ -141,8 +141,6 @@ def click(clip: Clip, joint: Window) -> float:
     bends = _bends(clip.samples[:, max(0, start - far) : end + far])
     first = min(start, far)
     zone = bends[first : first + end - start]
-    if not zone.size:
-        return 0.0
     padded = np.pad(bends, far)
     reach = np.lib.stride_tricks.sliding_window_view(padded, far - near)
     place = np.arange(first, first + zone.shape[0]) + far

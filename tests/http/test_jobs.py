@@ -342,10 +342,12 @@ FIELDS = st.sampled_from(
     [
         "kind", "audio", "audio_data", "source", "variation", "custom_prompt", "flowstep", "solver",
         "seed", "strength", "bpm", "engine", "format", "session_id", "async", "prompt",
-        "audio_file_path",
+        "audio_file_path", "variations", "start_seconds", "end_seconds", "preview",
     ]
 )  # fmt: skip
-PLAUSIBLE = JSON | st.sampled_from([SOUND, "celtic", "custom", "0.1", "euler", "auto", 7])
+PLAUSIBLE = JSON | st.sampled_from(
+    [SOUND, "celtic", "custom", "0.1", "euler", "auto", 7, ["celtic"], [{"custom_prompt": "a"}]]
+)
 
 
 @pytest.mark.parametrize("route", ["/jobs", "/transform"])
