@@ -201,11 +201,18 @@ def encode(
 def exact_subtype(clip: Clip) -> Subtype:
     """Return the shortest coding of a WAV file from which the clip comes back bit for bit."""
     for subtype, bits in _WHOLE_NUMBERS:
-        steps = clip.samples.astype(np.float64) * (1 << (bits - 1))
-        is_in_range = np.abs(steps + 0.5).max(initial=0.0) <= 1 << (bits - 1)
-        if is_in_range and np.array_equal(steps, np.rint(steps)):
+        starts = range(0, clip.length, _WRITTEN_AT_ONCE)
+        blocks = (clip.samples[:, start : start + _WRITTEN_AT_ONCE] for start in starts)
+        if all(_are_steps(block, bits) for block in blocks):
             return subtype
     return "FLOAT"
+
+
+def _are_steps(samples: Samples, bits: int) -> bool:
+    """Whether all samples are whole numbers of that many bits."""
+    full = 1 << (bits - 1)
+    steps = samples.astype(np.float64) * full
+    return bool(((steps >= -full) & (steps < full)).all() and np.array_equal(steps, np.rint(steps)))
 
 
 def _mp3_rate(sample_rate: int) -> int:

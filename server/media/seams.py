@@ -32,6 +32,9 @@ GATES: dict[str, Gate] = {
 }
 """By name. Fitted on 28 synthetic pieces cut on bar lines and off the beat."""
 
+NEAR_SECONDS = 10.0
+"""How much of either side tells what is usual there; the rest of a long clip is not looked at."""
+
 _CLICK_SECONDS = 0.001
 _NEIGHBOURHOOD_SECONDS = 0.010
 _MARGIN_SECONDS = 0.010
@@ -88,14 +91,20 @@ def measure(
     Both clips have the same shape and rate; `overlap` samples at either end of the window were
     crossfaded.
     """
-    fluxes = _flux(source), _flux(result)
-    first = Window(window.start, window.start + overlap)
-    last = Window(window.end - overlap, window.end)
-    before, after = _sides(window, source)
-    return (
-        _seam(source, result, fluxes, first, before) if window.start else None,
-        _seam(source, result, fluxes, last, after) if window.end < source.length else None,
+    rate = source.sample_rate
+    reach = round(NEAR_SECONDS * rate)
+    near = Window(max(0, window.start - reach), min(source.length, window.end + reach))
+    here = Window(window.start - near.start, window.end - near.start)
+    one, other = cut(source, near), cut(result, near)
+    fluxes = _flux(one), _flux(other)
+    before, after = _sides(here, one)
+    first = Window(here.start, here.start + overlap)
+    last = Window(here.end - overlap, here.end)
+    start, end = (
+        Seam(place / rate, _values(one, other, fluxes, joint, sides))
+        for place, joint, sides in ((window.start, first, before), (window.end, last, after))
     )
+    return start if window.start else None, end if window.end < source.length else None
 
 
 def _sides(window: Window, clip: Clip) -> tuple[tuple[Window, Window], tuple[Window, Window]]:
@@ -109,23 +118,20 @@ def _sides(window: Window, clip: Clip) -> tuple[tuple[Window, Window], tuple[Win
     )
 
 
-def _seam(
+def _values(
     source: Clip,
     result: Clip,
     fluxes: tuple[Samples, Samples],
     joint: Window,
     sides: tuple[Window, Window],
-) -> Seam:
+) -> dict[str, float]:
     natural, found = (_peak_flux(each, joint, source.sample_rate) for each in fluxes)
     step = _loudness_step(result, sides) - _loudness_step(source, sides)
-    return Seam(
-        sides[0].end / source.sample_rate,
-        {
-            "click": click(result, joint),
-            "flux": max(0.0, found - _MASKED * natural),
-            "loudness": abs(step),
-        },
-    )
+    return {
+        "click": click(result, joint),
+        "flux": max(0.0, found - _MASKED * natural),
+        "loudness": abs(step),
+    }
 
 
 def click(clip: Clip, joint: Window) -> float:

@@ -146,6 +146,25 @@ def test_the_edges_of_a_clip_are_no_seams() -> None:
     assert pytest.approx(2.0) == last.seconds
 
 
+def test_what_is_far_away_does_not_matter() -> None:
+    """A minute of noise behind the music would make every flux look small."""
+    source, start = played(128.0, 3, "keys"), start_of(128.0, "off")
+    part = Window(start, start + 88200)
+    result = window.replace(
+        source, part, window.cut(matched(128.0, 3), part).samples, overlap=0, law="equal_gain"
+    )
+    tail = np.concatenate([music.silence(11.0).samples, music.noise(30.0).samples], axis=1)
+    long_source, long_result = (
+        clip.with_samples(np.concatenate([clip.samples, tail], axis=1)) for clip in (source, result)
+    )
+    short_source, short_result = (
+        clip.with_samples(clip.samples[:, : part.end + 441000])
+        for clip in (long_source, long_result)
+    )
+
+    assert measured(short_source, short_result, part) == measured(long_source, long_result, part)
+
+
 def test_both_ends_are_measured() -> None:
     """A click at the end is no fault of the start."""
     source, start = played(96.0, 1, "keys"), start_of(96.0, "off")
