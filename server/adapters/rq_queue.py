@@ -12,7 +12,7 @@ from rq.serializers import JSONSerializer
 from server import errors
 from server.adapters import wire
 from server.jobs.kind import Kinds
-from server.jobs.record import Job
+from server.jobs.record import Job, new_id
 from server.jobs.runner import Runner
 from server.kinds import KINDS
 
@@ -20,7 +20,7 @@ DEFAULT_QUEUE = "audio"
 """Where jobs of a kind that this version does not know go; their runner says so."""
 
 UNLOADS_KEY = "melodyflow:unloads"
-"""Counts how often somebody asked the workers to unload their engines."""
+"""Names the last request to unload engines; a broker that forgot it repeats no name."""
 
 NO_TIMEOUT = -1
 """RQ's own timeout would strike at any line; ours is asked about between steps."""
@@ -89,7 +89,7 @@ class RqQueue:
             errors.WireDown: the broker does not answer.
         """
         with wire.wire_down():
-            self._redis.incr(UNLOADS_KEY)
+            self._redis.set(UNLOADS_KEY, new_id())
 
     def ping(self) -> bool:
         """Whether the wire answers."""

@@ -4,7 +4,7 @@ import json
 import sys
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -88,6 +88,13 @@ class House:
         (output,) = job.outputs
         return int(self.record.artifacts.read(output.artifact_id))
 
+    def unload(self) -> None:
+        """Load an engine, ask for the opposite as `POST /cleanup` does, and wait for it."""
+        self.ended(self.submit())
+        until(lambda: [note for note in self.notes() if note.loaded])
+        RqQueue(str(self.settings.redis_url), kinds=KINDS).ask_unload()
+        until(lambda: [note for note in self.notes() if not note.loaded])
+
     def notes(self) -> Sequence[WorkerNote]:
         """Return what live workers say of themselves."""
         return self.record.workers.live(timedelta(seconds=5))
@@ -110,18 +117,30 @@ class House:
         return Member(name=name, command=command, environment=given)
 
 
-@pytest.fixture(name="house")
-def _house(tmp_path: Path, valkey_url: str) -> Iterator[House]:
-    house, is_over = House(tmp_path, valkey_url), threading.Event()
+@contextmanager
+def _housed(folder: Path, redis_url: str) -> Iterator[House]:
+    house, is_over = House(folder, redis_url), threading.Event()
     caring = threading.Thread(target=house.look_after, args=(is_over,))
     caring.start()
-    try:
-        with closing(house.record.database), closing(house.redis):
+    with closing(house.record.database), closing(house.redis):
+        try:
             yield house
+        finally:
             is_over.set()
             caring.join()
-    finally:
-        is_over.set()
+
+
+@pytest.fixture(name="house")
+def _house(tmp_path: Path, valkey_url: str) -> Iterator[House]:
+    with _housed(tmp_path, valkey_url) as house:
+        yield house
+
+
+@pytest.fixture(scope="module", name="lasting")
+def _lasting(tmp_path_factory: pytest.TempPathFactory, valkey: str) -> Iterator[House]:
+    """A house for the tests that leave its worker alive; its broker's second database."""
+    with _housed(tmp_path_factory.mktemp("lasting"), valkey.removesuffix("0") + "1") as house:
+        yield house
 
 
 def test_a_job_whose_card_is_lost_is_played_by_a_fresh_process(
@@ -168,13 +187,13 @@ def test_a_job_that_always_crashes_does_so_a_bounded_number_of_times(house: Hous
     assert Status.FINISHED is after.status
 
 
-def test_a_job_too_large_for_its_card_fails_once_and_the_worker_goes_on(house: House) -> None:
+def test_a_job_too_large_for_its_card_fails_once_and_the_worker_goes_on(lasting: House) -> None:
     """With what it would have needed; what it held is given back."""
-    before = house.ended(house.submit())
-    process = psutil.Process(house.played_by(before))
+    before = lasting.ended(lasting.submit())
+    process = psutil.Process(lasting.played_by(before))
     empty = process.memory_info().rss
-    failed = house.ended(house.submit("overfill"))
-    after = house.ended(house.submit())
+    failed = lasting.ended(lasting.submit("overfill"))
+    after = lasting.ended(lasting.submit())
 
     assert failed.error is not None
     assert (1, "out_of_memory", NEEDED) == (
@@ -182,65 +201,70 @@ def test_a_job_too_large_for_its_card_fails_once_and_the_worker_goes_on(house: H
         failed.error.code,
         failed.error.message,
     )
-    assert (process.pid, Status.FINISHED) == (house.played_by(after), after.status)
+    assert (process.pid, Status.FINISHED) == (lasting.played_by(after), after.status)
     until(lambda: process.memory_info().rss < empty + 16 * 2**20)
 
 
-def test_a_job_warms_up_in_everybodys_sight(house: House) -> None:
+def test_a_job_warms_up_in_everybodys_sight(lasting: House) -> None:
     """In the record, and again and again in the keys that older services read."""
-    house.slow.touch()
-    job = house.submit()
-    first = house.warming(job)["timestamp"]
-    warming = until(lambda: house.service.get(job.id) if house.notes()[0].job_id else None)
-    until(lambda: house.warming(job)["timestamp"] > first, every=0.1)
-    house.slow.unlink()
-    done = house.ended(job)
+    lasting.unload()
+    lasting.slow.touch()
+    job = lasting.submit()
+    first = lasting.warming(job)["timestamp"]
+    warming = until(lambda: lasting.service.get(job.id) if lasting.notes()[0].job_id else None)
+    until(lambda: lasting.warming(job)["timestamp"] > first, every=0.1)
+    lasting.slow.unlink()
+    done = lasting.ended(job)
 
     assert ("warming", Status.RUNNING) == (warming.stage, warming.status)
     assert 0.0 <= warming.progress <= 0.02
     assert (Status.FINISHED, "frail", 1) == (done.status, done.engine, done.attempt)
 
 
-def test_a_job_can_be_cancelled_while_it_warms_up(house: House) -> None:
+def test_a_job_can_be_cancelled_while_it_warms_up(lasting: House) -> None:
     """The load is given up; the next job begins another one."""
-    house.slow.touch()
-    job = house.submit()
-    house.warming(job)
-    house.service.cancel(job.id)
-    cancelled = house.ended(job)
-    house.slow.unlink()
+    lasting.unload()
+    lasting.slow.touch()
+    job = lasting.submit()
+    lasting.warming(job)
+    lasting.service.cancel(job.id)
+    cancelled = lasting.ended(job)
+    lasting.slow.unlink()
+    done = lasting.ended(lasting.submit())
 
     assert Status.CANCELLED is cancelled.status
-    assert (Status.FINISHED, "frail") == ((done := house.ended(house.submit())).status, done.engine)
+    assert (Status.FINISHED, "frail") == (done.status, done.engine)
 
 
-def test_damaged_weights_cost_no_job_and_are_noticed_once_mended(house: House) -> None:
+def test_damaged_weights_cost_no_job_and_are_noticed_once_mended(lasting: House) -> None:
     """Who lets the server choose gets the next engine; who names this one is told the reason."""
-    house.weights.write_text("damaged")
-    instead, named = house.ended(house.submit()), house.ended(house.submit(engine="frail"))
-    until(lambda: [note for note in house.notes() if note.offers[0].reason == DAMAGED])
-    process = house.worker.process
-    house.weights.write_text("mended")
-    mended = house.ended(house.submit())
+    lasting.unload()
+    lasting.weights.write_text("damaged")
+    instead, named = lasting.ended(lasting.submit()), lasting.ended(lasting.submit(engine="frail"))
+    until(lambda: [note for note in lasting.notes() if note.offers[0].reason == DAMAGED])
+    process = lasting.worker.process
+    lasting.weights.write_text("mended")
+    mended = lasting.ended(lasting.submit())
 
     assert (Status.FINISHED, "steady") == (instead.status, instead.engine)
     assert named.error is not None
     assert "engine_unavailable" == named.error.code
     assert DAMAGED in named.error.message
     assert (Status.FINISHED, "frail") == (mended.status, mended.engine)
-    assert process is house.worker.process
+    assert process is lasting.worker.process
 
 
-def test_a_card_that_disappears_is_missed_and_jobs_go_on_without_it(house: House) -> None:
+def test_a_card_that_disappears_is_missed_and_jobs_go_on_without_it(lasting: House) -> None:
     """The note of the worker says so."""
-    until(lambda: [note.devices for note in house.notes() if note.devices])
-    house.card.unlink()
-    done = house.ended(house.submit())
-    until(lambda: [note for note in house.notes() if not note.devices])
-    offers = [offer for note in house.notes() for offer in note.offers if not offer.available]
+    until(lambda: [note.devices for note in lasting.notes() if note.devices])
+    lasting.card.unlink()
+    done = lasting.ended(lasting.submit())
+    until(lambda: [note for note in lasting.notes() if not note.devices])
+    offers = [offer for note in lasting.notes() for offer in note.offers if not offer.available]
 
     assert "steady" == done.engine
     assert [("frail", "There is no card.")] == [(each.engine, each.reason) for each in offers]
+    lasting.card.touch()
 
 
 def test_jobs_go_to_the_worker_that_has_the_card(house: House) -> None:
@@ -259,11 +283,8 @@ def test_jobs_go_to_the_worker_that_has_the_card(house: House) -> None:
     assert "steady" == house.ended(house.submit()).engine
 
 
-def test_what_is_asked_to_be_unloaded_is_not_in_the_note_any_more(house: House) -> None:
+def test_what_is_asked_to_be_unloaded_is_not_in_the_note_any_more(lasting: House) -> None:
     """So `/health` tells the truth about what is in memory."""
-    house.ended(house.submit())
-    until(lambda: [note for note in house.notes() if "frail" in note.loaded])
-    RqQueue(str(house.settings.redis_url), kinds=KINDS).ask_unload()
-    until(lambda: [note for note in house.notes() if not note.loaded])
+    lasting.unload()
 
-    assert Status.FINISHED is house.ended(house.submit()).status
+    assert Status.FINISHED is lasting.ended(lasting.submit()).status
