@@ -25,6 +25,8 @@ from server.adapters import wire
 from server.cli import console, options
 from server.config import Settings
 from server.engines.arranger import assets
+from server.engines.catalog import ENGINES
+from server.engines.residency import Residency
 from server.media import codec, formats
 from server.media.clip import Clip
 
@@ -123,17 +125,28 @@ def _assets(settings: Settings) -> Iterator[Finding]:
 def _models(_settings: Settings) -> Iterator[Finding]:
     """Ask a process of its own: importing torch costs a second and 200 MB."""
     if importlib.util.find_spec("torch") is None:
-        yield Finding("torch", works=False, says="not needed today; pip install -e '.[models]'")
+        says = "the engine melodyflow needs it; pip install -e '.[models]'"
+        yield Finding("torch", works=False, says=says)
         return
-    asked = "import torch; print(torch.__version__, torch.cuda.is_available())"
+    asked = "import torch; print(torch.__version__, torch.version.cuda or 'CPU')"
     said = subprocess.run(  # noqa: S603 - this interpreter
         [sys.executable, "-c", asked], capture_output=True, text=True, timeout=60, check=False
     ).stdout.split()
-    version, gpu = said if len(said) == 2 else ("does not load", "False")
-    yield Finding("torch", len(said) == 2, version)
-    yield Finding(
-        "GPU", gpu == "True", "CUDA" if gpu == "True" else "none; the arranger needs none"
-    )
+    loads = len(said) == 2
+    yield Finding("torch", loads, f"{said[0]} for {said[1]}" if loads else "does not load")
+
+
+def engines(settings: Settings) -> Iterator[Finding]:
+    """Ask every engine, and whether there is one at all; then look for cards."""
+    residency = Residency(settings)
+    offers = residency.offers()
+    for name, offer in offers.items():
+        says = " ".join(filter(None, (offer.reason, offer.advice))) or ENGINES[name].licence
+        yield Finding(name, offer.available, says)
+    if not any(offer.available for offer in offers.values()):
+        yield Finding("engines", works=False, says="none works here", is_needed=True)
+    cards = ", ".join(device.name for device in residency.devices())
+    yield Finding("GPU", bool(cards), cards or "none; the arranger needs none")
 
 
 def port(settings: Settings) -> Iterator[Finding]:
@@ -167,4 +180,4 @@ def _up(folder: Path) -> tuple[Path, ...]:
 
 Look = Callable[[Settings], Iterator[Finding]]
 
-_LOOKS: tuple[Look, ...] = (_python, _codecs, _broker, _assets, _models, port, data)
+_LOOKS: tuple[Look, ...] = (_python, _codecs, _broker, _assets, _models, engines, port, data)

@@ -33,6 +33,9 @@ AUTO = "auto"
 _DRIVERS = tuple(map(Path, ("/dev/nvidiactl", "/dev/dxg", "/dev/kfd")))
 """Without one of these there is no card to count, and no torch to import for it."""
 
+_ANY_CARD = ("auto", "cuda")
+"""Settings that let workers have a card each; any other one names a single place."""
+
 COUNTING_SECONDS = 60.0
 
 log = logging.getLogger(__name__)
@@ -84,7 +87,7 @@ def count_cards(settings: Settings) -> int:
 
     A process of its own asks: what counts them takes hundreds of megabytes and a grip on a card.
     """
-    if settings.device == "cpu" or not any(driver.exists() for driver in _DRIVERS):
+    if settings.device not in _ANY_CARD or not any(driver.exists() for driver in _DRIVERS):
         return 0
     command = [sys.executable, "-m", "server", "engines", "--cards"]
     try:

@@ -11,7 +11,8 @@ from server.__main__ import main
 from server.cli import check, serve
 from server.config import Settings
 from server.engines.arranger import assets, engine
-from server.engines.catalog import Device
+from server.engines.catalog import ENGINES, Availability, Device
+from server.engines.residency import Residency
 
 
 @pytest.fixture(name="data", autouse=True)
@@ -84,8 +85,8 @@ def test_cards_are_counted_by_another_process(driver: Path) -> None:
 
 
 def test_without_a_driver_nobody_counts(driver: Path) -> None:
-    """Nor where no card is wanted."""
-    assert 0 == serve.count_cards(Settings(device="cpu"))
+    """Nor where no card is wanted, or a certain one."""
+    assert [0, 0] == [serve.count_cards(Settings(device=name)) for name in ("cpu", "cuda:1")]
     driver.unlink()
     assert 0 == serve.count_cards(Settings(device="auto"))
 
@@ -143,6 +144,30 @@ def test_check_fails_where_the_broker_does_not_answer(
 
     assert 2 == main(["check"])
     assert "The main job does not work: broker." in capsys.readouterr().err
+
+
+def test_engines_and_cards_are_checked(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What works says what it stands under, what does not says why."""
+    _seeing(monkeypatch, "A card")
+
+    assert 0 == main(["check"])
+    rows = [line.split(maxsplit=2) for line in capsys.readouterr().out.splitlines()]
+    said = {row[1]: (row[0], row[2]) for row in rows if len(row) == 3}
+    assert "ok" == said["arranger"][0]
+    assert ("ok", "A card") == said["GPU"]
+
+
+def test_a_machine_without_an_engine_fails_the_check(monkeypatch: pytest.MonkeyPatch) -> None:
+    nothing = Availability(available=False, reason="It is broken.")
+    offers = dict.fromkeys(ENGINES, nothing)
+    monkeypatch.setattr(Residency, "offers", lambda _self: offers)
+    found = {each.name: each for each in check.engines(Settings())}
+
+    assert "It is broken." == found["arranger"].says
+    assert found["engines"].is_needed
+    assert not found["engines"].works
 
 
 def test_a_taken_port_is_no_failure_but_is_said() -> None:
