@@ -8,7 +8,7 @@ from pathlib import Path
 
 import psutil
 
-QUESTIONS = ("presets", "service")
+QUESTIONS = ("presets", "service", "melodyflow")
 TARGET = Path(__file__).parents[1] / "docs" / "benchmarks.md"
 
 
@@ -29,10 +29,16 @@ def _machine() -> str:
     load = os.getloadavg()[0]
     return (
         f"Written by `make bench` on {datetime.now(UTC):%Y-%m-%d}: {os.cpu_count()} cores "
-        f"({platform.machine()}), {memory:.0f} GiB, no GPU used, {platform.system()}, CPython "
+        f"({platform.machine()}), {memory:.0f} GiB, {_card()}, {platform.system()}, CPython "
         f"{platform.python_version()}. The load average was {load:.1f} when it began: "
         "other work on the same cores makes every time an upper bound."
     )
+
+
+def _card() -> str:
+    import torch  # noqa: PLC0415 - slow to import
+
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU used"
 
 
 if __name__ == "__main__":
