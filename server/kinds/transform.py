@@ -51,7 +51,7 @@ class Spec(JobSpec):
         None,
         description="Instead of variation: up to 16 presets, or objects with variation and "
         "custom_prompt. One file each, in order; what they share is computed once. In a form: "
-        "JSON, or names with commas between.",
+        "JSON, names with commas between, or the field again and again.",
     )
     flowstep: Annotated[Number, Field(gt=0, le=1, allow_inf_nan=False)] | None = Field(
         None,

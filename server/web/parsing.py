@@ -53,7 +53,7 @@ def submission(*audio_fields: str) -> Iterator[Submission]:
     """
     if request.mimetype == MULTIPART:
         files = request.files.to_dict()
-        fields: dict[str, Any] = request.form.to_dict()
+        fields = {name: _one_or_all(values) for name, values in request.form.lists()}
         with _turns:
             yield _with_audio({**fields, **files}, audio_fields)
     elif request.is_json:
@@ -152,6 +152,11 @@ def word(value: object, *, field: str) -> str:
 def is_yes(value: object) -> bool:
     """Tell whether a JSON value or a form field says yes."""
     return value is True or (isinstance(value, str) and value.lower() in ("true", "1", "yes"))
+
+
+def _one_or_all(values: list[str]) -> str | list[str]:
+    """Return what a form has under a name; a field that is sent again is a list, never lost."""
+    return values[0] if len(values) == 1 else values
 
 
 def _with_audio(sent: dict[str, Any], audio_fields: tuple[str, ...]) -> Submission:

@@ -59,13 +59,25 @@ def test_each_variation_has_a_report_of_its_own(here: World) -> None:
     assert first == {name: value for name, value in report.items() if name != "variations"}
 
 
-def test_a_form_sends_a_list_as_names_or_as_json(here: World) -> None:
-    """A form has no lists."""
-    for text in ("lofi_chill, chiptune", json.dumps(["lofi_chill", "chiptune"])):
-        form = {"audio": (BytesIO(sounds.wav()), "riff.wav"), "variations": text}
-        job = here.finished(here.json(here.client.post("/jobs", data=form), status=202)["id"])
+@pytest.mark.parametrize(
+    "sent",
+    ["lofi_chill, chiptune", json.dumps(["lofi_chill", "chiptune"]), ["lofi_chill", "chiptune"]],
+    ids=["names", "JSON", "twice the field"],
+)
+def test_a_form_sends_a_list_in_any_usual_way(here: World, sent: Any) -> None:
+    """As curl and browsers do."""
+    form = {"audio": (BytesIO(sounds.wav()), "riff.wav"), "variations": sent}
+    job = here.finished(here.json(here.client.post("/jobs", data=form), status=202)["id"])
 
-        assert 2 == len(job["artifacts"])
+    assert ["lofi_chill", "chiptune"] == [each["variation"] for each in job["report"]["variations"]]
+
+
+def test_a_field_that_is_sent_twice_is_not_cut_down_to_one(here: World) -> None:
+    """Where one value is expected, two are refused by name."""
+    form = {"audio": (BytesIO(sounds.wav()), "riff.wav"), "variation": ["celtic", "chiptune"]}
+    refused = here.json(here.client.post("/jobs", data=form), status=422)
+
+    assert "variation" == refused["error"]["field"]
 
 
 def test_a_list_of_one_is_a_list(here: World) -> None:
