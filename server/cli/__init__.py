@@ -10,6 +10,7 @@ COMMANDS: Mapping[str, str] = {
     "demo": "start everything, play the bundled riff as a string quartet, stop everything",
     "presets": "list the presets and their prompts",
     "engines": "list the engines and whether they work here",
+    "models": "fetch, convert, check and list the weights that the networks play with",
     "check": "say what works on this machine, what is missing and what adds it",
     "assets": "fetch the sound bank, and say what the arranger would play better with",
 }

@@ -1,0 +1,259 @@
+"""`models`: the weights that networks play with: fetch, convert, check, list."""
+
+import argparse
+import re
+import sys
+from collections.abc import Callable, Mapping
+from importlib.util import find_spec
+from pathlib import Path
+
+from server import errors
+from server.cli import console, options
+from server.config import Settings
+from server.engines.melodyflow import weights
+from server.engines.melodyflow.manifest import Manifest
+from server.engines.melodyflow.weights import Card, Missing
+
+NAME = "models"
+HELP = "fetch, convert, check and list the weights that the networks play with"
+
+DAMAGED = 1
+"""Exit code of `verify` where a file is not what it was."""
+
+_LIBRARIES = ("torch", "safetensors", "huggingface_hub", "yaml")
+_HUB = "https://huggingface.co"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the four things to do."""
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    for name, (summary, _) in _ACTIONS.items():
+        action = actions.add_parser(name, help=summary, description=summary)
+        options.add_data_dir(action)
+        if name == "pull":
+            _add_pull(action)
+        elif name == "convert":
+            _add_convert(action)
+        elif name == "verify":
+            action.add_argument("name", metavar="NAME", nargs="?", help="default: all there are")
+
+
+def _add_pull(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", metavar="NAME", nargs="?", default=weights.DEFAULT)
+    parser.add_argument("--revision", help="commit or branch; default: the one pulled first")
+    parser.add_argument("--yes", action="store_true", help="accept the licence without asking")
+    parser.add_argument(
+        "--keep-original", action="store_true", help="keep the official files beside the converted"
+    )
+
+
+def _add_convert(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "source", metavar="SOURCE", type=Path, help="directory with official files, or one file"
+    )
+    parser.add_argument("--name", default=weights.DEFAULT, help="what the weights are called here")
+    parser.add_argument(
+        "--precision",
+        choices=("float32", "float16", "bfloat16"),
+        default="float32",
+        help="of the flow model's matrices on the disk (default: float32, which loses nothing)",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Do one of the four."""
+    return _ACTIONS[args.action][1](options.settings_of(args), args)
+
+
+def _list(settings: Settings, _args: argparse.Namespace) -> int:
+    """Print known and stored weights, and whether they can be played with."""
+    for name in dict.fromkeys([*weights.CARDS, *_stored(settings)]):
+        card, manifest = weights.CARDS.get(name), Manifest.read(weights.folder_of(settings, name))
+        chosen = " (chosen)" if name == settings.melodyflow_model else ""
+        console.say(f"{name}{chosen}")
+        rows = [("state", _state(settings, name))]
+        if card:
+            rows += [("is", card.summary), ("licence", f"{card.licence}. {card.meaning}")]
+            rows += [("reads with", _text_encoder(card))]
+        if manifest:
+            origin = manifest.origins.get("model")
+            rows += [] if card else [("licence", manifest.licence)]
+            rows += [("commit", origin.revision)] if origin else []
+            rows += [("precision", manifest.precision)]
+        console.say(console.table(rows))
+    return 0
+
+
+def _state(settings: Settings, name: str) -> str:
+    found = weights.find(settings.model_copy(update={"melodyflow_model": name}))
+    if isinstance(found, Missing):
+        return f"{found.reason} {found.advice}"
+    files = [found.flow, found.codec, *found.text_encoder.iterdir()]
+    return f"here, {_size(sum(path.stat().st_size for path in files))}"
+
+
+def _stored(settings: Settings) -> list[str]:
+    folders = settings.weights_dir.iterdir() if settings.weights_dir.is_dir() else ()
+    manifests = [Manifest.read(folder) for folder in sorted(folders)]
+    return [manifest.name for manifest in manifests if manifest]
+
+
+def _pull(settings: Settings, args: argparse.Namespace) -> int:
+    """Fetch weights after showing what they stand under."""
+    card = weights.CARDS.get(args.name)
+    if card is None:
+        return console.complain(
+            f"There are no known weights {args.name}; `python -m server models list` names them."
+            " Other official files are taken by `python -m server models convert`."
+        )
+    if (refusal := _without_libraries()) is not None:
+        return console.complain(refusal)
+    _show_terms(card)
+    if not args.yes and not _agrees():
+        return console.complain(
+            "Nothing was fetched."
+            if sys.stdin.isatty()
+            else "Nothing was fetched: there is no terminal to ask at, so --yes has to say that"
+            " you accept the licence."
+        )
+    try:
+        return _fetch(settings, card, args)
+    except errors.Unavailable as error:
+        return console.complain(f"{error.message}\n\n{by_hand(card)}")
+
+
+def _fetch(settings: Settings, card: Card, args: argparse.Namespace) -> int:
+    from server.engines.melodyflow import pull  # noqa: PLC0415 - the libraries may be missing
+
+    planned = pull.plan(settings, card, revision=args.revision)
+    if not planned.size:
+        console.say(f"{card.name} is here and intact, at commit {planned.revision}.")
+        return 0
+    planned.refuse_without_room()
+    bar = console.Bar()
+    show = bar.show if sys.stderr.isatty() else _ignore
+    try:
+        manifest = pull.carry_out(planned, keep_original=args.keep_original, on_progress=show)
+    finally:
+        bar.close()
+    console.say(f"{card.name} is here, at commit {planned.revision}:")
+    console.say(_files(manifest))
+    return 0
+
+
+def _ignore(_share: float, _stage: str) -> None:
+    """Draw no bar into a log."""
+
+
+def _show_terms(card: Card) -> None:
+    console.say(f"{card.name}: {card.summary}")
+    rows = [
+        ("licence", f"{card.licence}. {card.meaning}"),
+        ("to fetch", f"about {_size(card.size)}, less what is here already"),
+        ("with it", _text_encoder(card)),
+    ]
+    console.say(console.table(rows))
+
+
+def _text_encoder(card: Card) -> str:
+    return f"text encoder {card.text_encoder.repository} ({card.text_encoder.licence})"
+
+
+def _agrees() -> bool:
+    """Ask at the terminal; silence and anything but yes is no."""
+    if not sys.stdin.isatty():
+        return False
+    sys.stdout.write("Fetch them under this licence? [y/N] ")
+    sys.stdout.flush()
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
+def by_hand(card: Card) -> str:
+    """Return what to do on a machine that has no way to the hub."""
+    encoder = card.text_encoder
+    tree = [*card.sizes, *(f"{weights.TEXT_ENCODER}/{name}" for name in encoder.files)]
+    return "\n".join(
+        [
+            "Without a network: fetch these files on another machine, from",
+            f"  {_HUB}/{card.name} ({card.licence}) and",
+            f"  {_HUB}/{encoder.repository} ({encoder.licence}), into one folder:",
+            *(f"    {name}" for name in tree),
+            "bring the folder here, and run `python -m server models convert FOLDER`.",
+        ]
+    )
+
+
+def _convert(settings: Settings, args: argparse.Namespace) -> int:
+    """Turn official files at hand into weights of the store."""
+    if not re.fullmatch(r"\w[\w.-]*(/\w[\w.-]*)?", args.name):
+        return console.complain(f"{args.name!r} cannot be a name: letters, digits, one slash.")
+    if not args.source.exists():
+        return console.complain(f"There is no {args.source}.")
+    if (refusal := _without_libraries()) is not None:
+        return console.complain(refusal)
+    from server.engines.melodyflow import convert  # noqa: PLC0415 - the libraries may be missing
+
+    made = convert.Made(name=args.name, precision=args.precision)
+    manifest = convert.convert(args.source, weights.folder_of(settings, args.name), made)
+    console.say(f"{args.name} holds:")
+    console.say(_files(manifest))
+    found = weights.find_in(weights.folder_of(settings, args.name), args.name)
+    if isinstance(found, Missing):
+        console.say(f"{found.reason} {found.advice}")
+    elif args.name != settings.melodyflow_model:
+        console.say(f"To play with them, set MELODYFLOW_MELODYFLOW_MODEL={args.name}")
+    return 0
+
+
+def _verify(settings: Settings, args: argparse.Namespace) -> int:
+    """Read every byte of stored weights and compare the checksums."""
+    names = [args.name] if args.name else _stored(settings)
+    manifests = {name: Manifest.read(weights.folder_of(settings, name)) for name in names}
+    if not manifests or None in manifests.values():
+        return console.complain(
+            f"The weights {args.name or weights.DEFAULT} are not in the store:"
+            f" there is nothing to check. `{weights.PULL}` fetches them."
+        )
+    verdicts = [
+        _verified(weights.folder_of(settings, name), manifest)
+        for name, manifest in manifests.items()
+        if manifest
+    ]
+    return 0 if all(verdicts) else DAMAGED
+
+
+def _verified(folder: Path, manifest: Manifest) -> bool:
+    damaged = manifest.damaged(folder)
+    console.say(manifest.name)
+    rows = [
+        (name, "DAMAGED: it is not what it was" if name in damaged else "intact")
+        for name in manifest.files
+    ]
+    console.say(console.table(rows))
+    if damaged:
+        helps = f"`{weights.PULL} {manifest.name}` fetches what is damaged again."
+        console.complain(helps if manifest.name in weights.CARDS else "Convert them again.")
+    return not damaged
+
+
+def _files(manifest: Manifest) -> str:
+    return console.table([(name, _size(each.size)) for name, each in manifest.files.items()])
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB"
+
+
+def _without_libraries() -> str | None:
+    lacking = [name for name in _LIBRARIES if find_spec(name) is None]
+    if not lacking:
+        return None
+    return f"This needs {', '.join(lacking)}: run `pip install 'melodyflow[models]'` first."
+
+
+_ACTIONS: Mapping[str, tuple[str, Callable[[Settings, argparse.Namespace], int]]] = {
+    "list": ("list known and stored weights with their licences", _list),
+    "pull": ("show the licence, fetch weights, check and convert them", _pull),
+    "convert": ("turn official files at hand into weights of the store", _convert),
+    "verify": ("read every byte of stored weights and compare the checksums", _verify),
+}

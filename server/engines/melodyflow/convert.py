@@ -1,0 +1,228 @@
+"""Turns official files into safetensors: the same tensors, the configuration as JSON in the header.
+
+Nothing of a file is executed. Tensors go from the mapped source to the disk one at a time, and the
+result is read back and compared bit by bit before it takes its place.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from audiocraft.models import checkpoints, loaders
+from audiocraft.models.checkpoints import Checkpoint, InvalidCheckpoint
+from torch import Tensor
+
+from server import errors
+from server.engines.melodyflow import weights
+from server.engines.melodyflow.manifest import (
+    Checked,
+    Manifest,
+    OnBytes,
+    Origin,
+    Print,
+    sha256_of,
+    tell_nobody,
+)
+
+PRECISIONS: Mapping[str, torch.dtype] = {
+    "float32": torch.float32,
+    "float16": torch.float16,
+    "bfloat16": torch.bfloat16,
+}
+
+_CODES: Mapping[torch.dtype, str] = {
+    torch.float64: "F64",
+    torch.float32: "F32",
+    torch.float16: "F16",
+    torch.bfloat16: "BF16",
+    torch.int64: "I64",
+    torch.int32: "I32",
+    torch.uint8: "U8",
+    torch.bool: "BOOL",
+}
+"""What safetensors calls a type."""
+
+_Change = Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Made:
+    """What weights are made with, beside their files."""
+
+    name: str
+    precision: str = "float32"
+    licence: str = weights.NON_COMMERCIAL
+    origins: Mapping[str, Origin] | None = None
+
+
+def convert(source: Path, folder: Path, made: Made, *, on_bytes: OnBytes = tell_nobody) -> Manifest:
+    """Convert a directory or one file into a folder of weights, and write its manifest.
+
+    A text encoder inside the directory is copied. What the folder had already and the source has
+    not stays.
+
+    Raises:
+        errors.InvalidInput: there is nothing to convert, or it is no supported checkpoint.
+        errors.StorageFailed: the result could not be written, or was not what was written.
+    """
+    with _sentences():
+        parts = _parts(source)
+        folder.mkdir(parents=True, exist_ok=True)
+        before = Manifest.read(folder)
+        prints = dict(before.files) if before else {}
+        for name, checkpoint in parts.items():
+            narrowed = _narrowing(made.precision) if name == weights.FLOW else _same
+            prints[name] = _stored(checkpoint, folder / name, narrowed, on_bytes)
+        prints |= _text_encoder(source, folder)
+        manifest = Manifest(
+            name=made.name,
+            licence=made.licence,
+            precision=made.precision if weights.FLOW in parts or not before else before.precision,
+            files=prints,
+            origins=made.origins or {},
+        )
+        manifest.write(folder)
+    checked = Checked(folder.parent)
+    for name in parts:
+        checked.note(folder / name, prints[name].sha256)
+    return manifest
+
+
+@contextmanager
+def _sentences() -> Iterator[None]:
+    """Say what goes wrong with checkpoints and disks in the words of the command line."""
+    try:
+        yield
+    except InvalidCheckpoint as error:
+        raise errors.InvalidInput(str(error)) from error
+    except OSError as error:
+        raise errors.StorageFailed(f"The weights could not be stored: {error.strerror}.") from error
+
+
+def _parts(source: Path) -> dict[str, Checkpoint]:
+    """Read what there is to convert and see that models can be built of it."""
+    names = (weights.OFFICIAL_FLOW, weights.OFFICIAL_CODEC)
+    files = [source / name for name in names] if source.is_dir() else [source]
+    found = [checkpoints.read(path) for path in files if path.is_file()]
+    if not found and weights.text_encoder_in(source) is None:
+        raise errors.InvalidInput(f"There is no {' and no '.join(names)} in {source.name}.")
+    parts = {}
+    for checkpoint in found:
+        if checkpoint.pretrained is not None:
+            raise errors.InvalidInput("The codec's file only points to another; fetch that one.")
+        if "transformer_lm" in checkpoint.config:
+            loaders.dit_from(checkpoint)
+            parts[weights.FLOW] = checkpoint
+        else:
+            loaders.codec_from(checkpoint)
+            parts[weights.CODEC] = checkpoint
+    return parts
+
+
+def _same(tensor: Tensor) -> Tensor:
+    return tensor
+
+
+def _narrowing(precision: str) -> _Change:
+    """Return what makes matrices narrower; vectors are few, and norms and statistics need them."""
+    kind = PRECISIONS[precision]
+
+    def narrowed(tensor: Tensor) -> Tensor:
+        is_matrix = sum(length > 1 for length in tensor.shape) > 1
+        return tensor.to(kind) if is_matrix and tensor.is_floating_point() else tensor
+
+    return _same if precision == "float32" else narrowed
+
+
+def _stored(checkpoint: Checkpoint, path: Path, change: _Change, on_bytes: OnBytes) -> Print:
+    aside = path.with_name(f"new-{path.name}")
+    try:
+        found = write_safetensors(aside, checkpoint, change, on_bytes=on_bytes)
+        _compare(checkpoint, checkpoints.read(aside), change)
+        aside.replace(path)
+    finally:
+        aside.unlink(missing_ok=True)
+    return found
+
+
+def write_safetensors(
+    path: Path, checkpoint: Checkpoint, change: _Change = _same, *, on_bytes: OnBytes = tell_nobody
+) -> Print:
+    """Write a checkpoint as safetensors, tensor by tensor, and return the file's print.
+
+    Raises:
+        InvalidCheckpoint: a tensor is of a type that the format has not.
+    """
+    # widest types first, so that each starts where its type may be read from the mapped file
+    names = sorted(checkpoint.state, key=lambda name: (-checkpoint.state[name].itemsize, name))
+    head = _header(checkpoint, names, change)
+    digest, size = hashlib.sha256(head), len(head)
+    with path.open("wb") as file:
+        file.write(head)
+        for name in names:
+            content = _bytes(change(checkpoint.state[name])).numpy().data
+            file.write(content)
+            digest.update(content)
+            size += content.nbytes
+            on_bytes(content.nbytes)
+        file.flush()
+        os.fsync(file.fileno())
+    return Print(size=size, sha256=digest.hexdigest())
+
+
+def _header(checkpoint: Checkpoint, names: list[str], change: _Change) -> bytes:
+    config = json.dumps(checkpoint.config, default=str)
+    entries: dict[str, Any] = {"__metadata__": {"format": "pt", checkpoints.CONFIG_KEY: config}}
+    end = 0
+    for name in names:
+        shape = checkpoint.state[name].shape
+        kind = change(checkpoint.state[name].to("meta")).dtype
+        if kind not in _CODES:
+            raise InvalidCheckpoint(f"The tensor {name} is of a type that cannot be stored.")
+        start, end = end, end + shape.numel() * kind.itemsize
+        entries[name] = {"dtype": _CODES[kind], "shape": list(shape), "data_offsets": [start, end]}
+    text = json.dumps(entries, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text
+
+
+def _bytes(tensor: Tensor) -> Tensor:
+    return tensor.detach().contiguous().reshape(-1).view(torch.uint8)
+
+
+def _compare(source: Checkpoint, result: Checkpoint, change: _Change) -> None:
+    """Insist that the result is the source, bit by bit."""
+    same = set(source.state) == set(result.state) and all(
+        _is_same(change(value), result.state[name]) for name, value in source.state.items()
+    )
+    if not same or json.loads(json.dumps(source.config, default=str)) != result.config:
+        raise errors.StorageFailed("What was written is not what was read; is the disk sound?")
+
+
+def _is_same(one: Tensor, other: Tensor) -> bool:
+    is_alike = one.dtype == other.dtype and one.shape == other.shape
+    return is_alike and torch.equal(_bytes(one), _bytes(other))
+
+
+def _text_encoder(source: Path, folder: Path) -> dict[str, Print]:
+    """Copy the text encoder of a directory and return the prints of its files."""
+    found, target = weights.text_encoder_in(source), folder / weights.TEXT_ENCODER
+    if found is None:
+        return {}
+    prints = {}
+    target.mkdir(exist_ok=True)
+    for path in sorted(path for path in found.iterdir() if path.is_file()):
+        copy = target / path.name
+        if not (copy.exists() and copy.samefile(path)):
+            shutil.copyfile(path, copy)
+        prints[f"{weights.TEXT_ENCODER}/{path.name}"] = Print(
+            size=copy.stat().st_size, sha256=sha256_of(copy)
+        )
+    return prints
