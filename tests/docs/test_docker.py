@@ -22,6 +22,8 @@ from server.config import Settings
 ROOT = Path(__file__).parents[2]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text("utf-8"))
 OURS = {name: each for name, each in COMPOSE["services"].items() if "build" in each}
+OF_LIBRARIES = {"HF_HOME"}
+"""What the libraries of the image read."""
 
 
 def instructions() -> Iterator[tuple[str, str]]:
@@ -85,7 +87,8 @@ def test_every_variable_of_the_containers_is_a_setting() -> None:
     given |= {pair.partition("=")[0] for line in arguments("ENV") for pair in shlex.split(line)}
 
     assert {"MELODYFLOW_DATA_DIR", "REDIS_URL"} <= given
-    assert set() == {name for name in given if not name.startswith(("PIP_", "PYTHON"))} - known
+    others = {name for name in given if not name.startswith(("PIP_", "PYTHON"))}
+    assert others - known == OF_LIBRARIES
 
 
 def test_the_broker_is_reached_by_nobody_else_and_forgets_nothing() -> None:
@@ -99,12 +102,73 @@ def test_the_broker_is_reached_by_nobody_else_and_forgets_nothing() -> None:
 
 def test_web_and_worker_share_what_they_must() -> None:
     """The record, the sound, the folder of named files; both come back when they end."""
-    web, worker = OURS["melodyflow"], OURS["worker"]
+    web, worker, on_card = (OURS[name] for name in ("melodyflow", "worker", "worker-gpu"))
+    device = {"MELODYFLOW_DEVICE": "${MELODYFLOW_DEVICE:-cuda}"}
 
-    assert web["volumes"] == worker["volumes"]
+    assert web["volumes"] == worker["volumes"] == on_card["volumes"]
     assert web["environment"] == worker["environment"]
-    assert {"unless-stopped"} == {web["restart"], worker["restart"]}
+    assert {**worker["environment"], **device} == on_card["environment"]
+    assert {"unless-stopped"} == {each["restart"] for each in OURS.values()}
     assert {each.partition(":")[0] for each in web["volumes"]} <= set(COMPOSE["volumes"])
+
+
+def test_cards_are_asked_for_by_name_and_by_nobody_else() -> None:
+    """Without the profile nothing of it is started, built or reserved."""
+    on_card = OURS["worker-gpu"]
+    (devices,) = on_card["deploy"]["resources"]["reservations"]["devices"]
+
+    assert {"worker-gpu": ["gpu"]} == {
+        name: each["profiles"] for name, each in OURS.items() if "profiles" in each
+    }
+    assert {"driver": "nvidia", "count": "all", "capabilities": ["gpu"]} == devices
+    assert "deploy" not in OURS["worker"]
+    assert on_card["image"] != OURS["worker"]["image"]
+    assert on_card["command"] == OURS["worker"]["command"]
+    assert on_card["healthcheck"] == OURS["worker"]["healthcheck"] == {"disable": True}
+
+
+def test_both_images_are_made_of_extras_that_exist() -> None:
+    """One file, two sets of libraries; without an argument there is no torch."""
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    known = extras["optional-dependencies"]
+    (default,) = (each.partition("=")[2] for each in arguments("ARG"))
+    for_cards = OURS["worker-gpu"]["build"]["args"]["EXTRAS"]
+
+    assert ("postgres", {"gpu", "postgres"}) == (default, set(for_cards.split(",")))
+    assert {default, *for_cards.split(",")} <= set(known)
+    assert any(".[${EXTRAS}]" in line for line in arguments("RUN"))
+    assert "args" not in OURS["worker"]["build"]
+
+
+def test_weights_are_kept_where_the_program_looks_for_them() -> None:
+    """A volume of their own, which the image's user may write to."""
+    env = dict(pair.split("=", 1) for line in arguments("ENV") for pair in shlex.split(line))
+    weights = Settings(data_dir=Path(env["MELODYFLOW_DATA_DIR"])).weights_dir
+
+    assert f"models:{weights}" in OURS["worker-gpu"]["volumes"]
+    assert any(f"mkdir -p {weights}" in line and "chown -R" in line for line in arguments("RUN"))
+    assert env["HF_HOME"].startswith(env["MELODYFLOW_DATA_DIR"])
+
+
+def documented() -> list[str]:
+    """Return every command of ours that the two files and the README tell people to run."""
+    files = ("Dockerfile.melodyflow", "docker-compose.yml", "README.md")
+    found = [line for name in files for line in (ROOT / name).read_text("utf-8").splitlines()]
+    inside = [line.partition("python -m server ")[2] for line in found if "docker " in line]
+    return sorted({line.partition("  #")[0].strip() for line in inside if line})
+
+
+@pytest.mark.parametrize("command", documented())
+def test_every_documented_command_is_one_of_ours(command: str) -> None:
+    """With its options."""
+    words = shlex.split(command)
+
+    assert callable(_parser(words).parse_args(words).run)
+
+
+def test_commands_are_documented() -> None:
+    """The test above has something to look at."""
+    assert "models pull --yes" in documented()
 
 
 def test_the_services_commands_make_a_service(valkey_url: str, tmp_path: Path) -> None:
