@@ -50,6 +50,8 @@ class Janitor:
         except errors.Conflict:  # its worker is alive after all, or another janitor was quicker
             return
         log.warning("lease lost, job is %s again", after.status, extra={"job": job.id})
+        for output in job.outputs_lost_in(after):
+            self.artifacts.delete(output.artifact_id)
         self.events.publish(event_of(job, after))
 
     def _requeue_forgotten(self) -> None:

@@ -132,6 +132,10 @@ class Job:
         outputs = sorted((*others, output), key=lambda each: each.role is Role.PREVIEW)
         return replace(self, outputs=tuple(outputs))
 
+    def outputs_lost_in(self, after: Self) -> tuple[Output, ...]:
+        """Return the files that a later version of the record does not have any more."""
+        return tuple(output for output in self.outputs if output not in after.outputs)
+
     def evolved(self, **changes: Any) -> Self:
         """Return the next version of the record within the same status."""
         return replace(self, version=self.version + 1, **changes)

@@ -6,7 +6,7 @@ in a sentence, with the trace in the log alone.
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -15,7 +15,7 @@ from server.jobs.context import Context, Limits
 from server.jobs.events import event_of
 from server.jobs.kind import Kinds
 from server.jobs.ports import ArtifactStore, Engines, Events, JobStore, SessionStore
-from server.jobs.record import Job, JobError, Status, now
+from server.jobs.record import Job, JobError, Output, Status, now
 
 __all__ = ["Limits", "Runner"]
 
@@ -124,10 +124,13 @@ class Runner:
         except errors.Conflict:
             # the lease was lost and the job given to somebody else: this result is not the job's
             log.warning("job was taken away, result discarded", extra={"job": before.id})
-            self._discard(after)
+            self._discard(before.outputs)
+        else:
+            # previews of a job that is handed back belong to nobody
+            self._discard(before.outputs_lost_in(after))
 
-    def _discard(self, job: Job) -> None:
-        for output in job.outputs:
+    def _discard(self, outputs: Iterable[Output]) -> None:
+        for output in outputs:
             self.artifacts.delete(output.artifact_id)
 
     def _record(self, before: Job, after: Job) -> Job:

@@ -6,7 +6,7 @@ import pytest
 
 from server import errors
 from server.jobs.ports import Session
-from server.jobs.record import Status, now
+from server.jobs.record import Role, Status, now
 from tests.unit.jobs.workshop import KEEP, WORDS, Workshop, names
 
 GONE = timedelta(seconds=-1)
@@ -21,6 +21,18 @@ def test_a_job_of_a_dead_worker_waits_again(workshop: Workshop) -> None:
     assert (Status.QUEUED, 1) == (after.status, after.attempt)
     assert ["restarted"] == workshop.heard.names
     assert [(job.id, 1)] == workshop.line.held
+
+
+def test_what_a_dead_worker_let_be_heard_goes_with_it(workshop: Workshop) -> None:
+    """The next attempt makes its own preview."""
+    ctx = workshop.context(workshop.started(lease=GONE))
+    preview = ctx.save(b"rough", name="preview.wav", media_type=WORDS, role=Role.PREVIEW)
+    ctx.show()
+    workshop.janitor().sweep()
+
+    assert () == workshop.jobs.get(ctx.job.id).outputs
+    with pytest.raises(errors.NotFound):
+        workshop.artifacts.get(preview.id)
 
 
 def test_a_job_of_a_live_worker_is_left_alone(workshop: Workshop) -> None:

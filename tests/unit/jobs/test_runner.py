@@ -9,7 +9,7 @@ from sqlalchemy import text
 
 from server import errors
 from server.jobs.context import Context
-from server.jobs.record import Job, Status, now
+from server.jobs.record import Job, Role, Status, now
 from tests.unit.jobs.workshop import KEEP, LEASE, WORDS, Workshop
 
 
@@ -177,6 +177,34 @@ def test_a_result_that_comes_too_late_is_thrown_away(workshop: Workshop) -> None
     assert (Status.QUEUED, ()) == (after.status, after.outputs)
     with pytest.raises(errors.NoSuchArtifact):
         workshop.artifacts.get(stored[0])
+
+
+def _previewing(stop: errors.Stop) -> Callable[[Context], None]:
+    """Return a script that lets something be heard, and is stopped then."""
+
+    def script(ctx: Context) -> None:
+        ctx.save(b"rough", name="preview.wav", media_type=WORDS, role=Role.PREVIEW)
+        ctx.show()
+        raise stop
+
+    return script
+
+
+def test_a_cancelled_job_keeps_its_preview(workshop: Workshop) -> None:
+    """It may be what made somebody cancel."""
+    (preview,) = _run(workshop, _previewing(errors.Cancelled())).outputs
+
+    assert b"rough" == workshop.artifacts.read(preview.artifact_id)
+
+
+def test_a_job_handed_back_leaves_no_preview(workshop: Workshop) -> None:
+    """The next attempt makes its own."""
+    after = _run(workshop, _previewing(errors.Interrupted()))
+    (shown,) = (event.job.outputs for event in workshop.heard.events if event.name == "preview")
+
+    assert (Status.QUEUED, ()) == (after.status, after.outputs)
+    with pytest.raises(errors.NotFound):
+        workshop.artifacts.get(shown[0].artifact_id)
 
 
 def test_a_long_step_keeps_its_lease(workshop: Workshop) -> None:
