@@ -45,5 +45,6 @@ def show_kinds() -> Response:
 def offered(engine: str, workers: Sequence[WorkerNote]) -> Offer:
     """Return the best that any of these workers says of an engine."""
     said = [offer for worker in workers for offer in worker.offers if offer.engine == engine]
-    none = Offer(engine=engine, available=False, reason="No worker is running.")
+    reason = "No worker has it." if workers else "No worker is running."
+    none = Offer(engine=engine, available=False, reason=reason)
     return max(said, key=lambda offer: offer.available, default=none)

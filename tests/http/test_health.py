@@ -58,12 +58,12 @@ def test_a_live_process_says_so(here: World) -> None:
 
 
 def test_a_server_with_everything_is_ready(here: World) -> None:
-    """200 without reasons."""
-    assert here.json(here.client.get("/health/ready")) == {
-        "ready": True,
-        "reasons": [],
-        "engines": {},
-    }
+    """200 without reasons; an engine that no worker has keeps no job waiting."""
+    body = here.json(here.client.get("/health/ready"))
+
+    assert (True, []) == (body["ready"], body["reasons"])
+    assert {"No worker has it."} >= set(body["engines"].values())
+    assert "arranger" not in body["engines"]
 
 
 def _pull_the_plug(here: World) -> None:
