@@ -6,6 +6,7 @@ neither die nor explode.
 """
 
 import copy
+import itertools
 import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -114,10 +115,11 @@ def flow_tensors(config: Mapping[str, Any]) -> Iterator[tuple[str, tuple[int, ..
         yield f"{layer}.linear2.weight", (dim, hidden)
         for norm in ("norm1", "norm2", "norm_cross"):
             yield from ((f"{layer}.{norm}.{part}", (dim,)) for part in ("weight", "bias"))
-    for n in range(layers // 2 - 1):
+    for n in range(layers // 2 - 1 if shape["skip_connections"] else 0):
         yield f"transformer.skip_projections.{n}.weight", (dim, 2 * dim)
     text = "condition_provider.conditioners.description.output_proj"
-    yield from ((f"{text}.weight", (dim, 512)), (f"{text}.bias", (dim,)))
+    width = {"t5-small": 512, "t5-base": 768}[config["conditioners"]["description"]["t5"]["name"]]
+    yield from ((f"{text}.weight", (dim, width)), (f"{text}.bias", (dim,)))
     yield from ((f"out_norm.{part}", (dim,)) for part in ("weight", "bias"))
     yield from (("in_proj.weight", (dim, latent)), ("out_proj.weight", (latent, dim)))
 
@@ -125,27 +127,46 @@ def flow_tensors(config: Mapping[str, Any]) -> Iterator[tuple[str, tuple[int, ..
 def codec_tensors(config: Mapping[str, Any]) -> Iterator[tuple[str, tuple[int, ...]]]:
     """Yield names and shapes of a codec's tensors with weight norm unfolded."""
     net = config["seanet"]
-    width, stages = net["n_filters"], len(net["ratios"])
-    top = width * 2**stages
+    names: Iterator[tuple[str, tuple[int, ...]]] = itertools.chain(
+        _encoder(config), _decoder(config)
+    )
+    for name, shape in names:
+        if not name.endswith(".alpha") or net["activation"] == "snake":
+            yield name, shape
+
+
+def _encoder(config: Mapping[str, Any]) -> Iterator[tuple[str, tuple[int, ...]]]:
+    net = config["seanet"]
+    width, at = net["n_filters"], 1
     yield from _conv("encoder.model.0", width, config["channels"], 7)
-    at = 1
     for ratio in reversed(net["ratios"]):
-        yield from _block(f"encoder.model.{at}", width)
-        yield f"encoder.model.{at + 1}.alpha", (1, width, 1)
-        yield from _conv(f"encoder.model.{at + 2}", 2 * width, width, 2 * ratio)
-        width, at = 2 * width, at + 3
-    yield from _lstm(f"encoder.model.{at}", top)
-    yield f"encoder.model.{at + 1}.alpha", (1, top, 1)
-    yield from _conv(f"encoder.model.{at + 2}", net["encoder"]["dimension"], top, 7)
-    yield from _conv("decoder.model.0", top, net["dimension"], 7)
-    yield from _lstm("decoder.model.1", top)
-    at = 2
+        for _ in range(net["n_residual_layers"]):
+            yield from _block(f"encoder.model.{at}", width)
+            at += 1
+        yield f"encoder.model.{at}.alpha", (1, width, 1)
+        yield from _conv(f"encoder.model.{at + 1}", 2 * width, width, 2 * ratio)
+        width, at = 2 * width, at + 2
+    if net["lstm"]:
+        yield from _lstm(f"encoder.model.{at}", width)
+        at += 1
+    yield f"encoder.model.{at}.alpha", (1, width, 1)
+    yield from _conv(f"encoder.model.{at + 1}", net["encoder"]["dimension"], width, 7)
+
+
+def _decoder(config: Mapping[str, Any]) -> Iterator[tuple[str, tuple[int, ...]]]:
+    net = config["seanet"]
+    width, at = net["n_filters"] * 2 ** len(net["ratios"]), 1
+    yield from _conv("decoder.model.0", width, net["dimension"], 7)
+    if net["lstm"]:
+        yield from _lstm("decoder.model.1", width)
+        at = 2
     for ratio in net["ratios"]:
         yield f"decoder.model.{at}.alpha", (1, width, 1)
         yield from _transposed(f"decoder.model.{at + 1}", width, width // 2, 2 * ratio)
-        width //= 2
-        yield from _block(f"decoder.model.{at + 2}", width)
-        at += 3
+        width, at = width // 2, at + 2
+        for _ in range(net["n_residual_layers"]):
+            yield from _block(f"decoder.model.{at}", width)
+            at += 1
     yield f"decoder.model.{at}.alpha", (1, width, 1)
     yield from _conv(f"decoder.model.{at + 1}", config["channels"], width, 7)
 

@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 import torch
 from audiocraft.models import loaders
-from huggingface_hub import constants
 
 from server import errors
 from server.__main__ import main
@@ -21,8 +20,8 @@ from server.engines.melodyflow import pull, weights
 from server.engines.melodyflow.hub import Listing, Remote
 from server.engines.melodyflow.manifest import Manifest
 from server.engines.melodyflow.weights import Missing, Weights
+from tests.local_hub import COMMIT, Hub, ask, serving
 from tests.models import formula
-from tests.unit.cli.local_hub import COMMIT, Hub, serving
 
 NAME = weights.DEFAULT
 ENCODER = weights.CARDS[NAME].text_encoder.repository
@@ -49,14 +48,8 @@ def _hub(
     for repository, folder in originals.items():
         folders[repository] = shutil.copytree(folder, tmp_path / "hub" / repository)
     with serving(Hub(folders=folders)) as hub:
-        _ask(hub.url, monkeypatch)
+        ask(hub.url, monkeypatch)
         yield hub
-
-
-def _ask(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(constants, "ENDPOINT", url)
-    template = url + "/{repo_id}/resolve/{revision}/{filename}"
-    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
 
 
 @pytest.fixture(name="settings", autouse=True)
@@ -184,7 +177,7 @@ def test_a_file_that_is_not_what_the_hub_declares_is_thrown_away(
 def test_without_a_network_every_file_and_its_place_is_named(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    _ask("http://127.0.0.1:9", monkeypatch)
+    ask("http://127.0.0.1:9", monkeypatch)
 
     assert 2 == _pull()
     told = _outcome(capsys)

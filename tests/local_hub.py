@@ -11,6 +11,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import pytest
+from huggingface_hub import constants
+
 COMMIT = "a" * 40
 
 
@@ -75,6 +78,19 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self._answer(404, b"", {})
 
+    def do_HEAD(self) -> None:
+        """Say of a file what the hub's library wants to know before it fetches it."""
+        parts = self.path.partition("?")[0].strip("/").split("/")
+        path = self.hub.folders.get("/".join(parts[:2]), Path()) / "/".join(parts[4:])
+        if not path.is_file():
+            self._answer(404, b"", {"X-Error-Code": "EntryNotFound"})
+            return
+        self.send_response(200)
+        self.send_header("Content-Length", str(path.stat().st_size))
+        self.send_header("ETag", f'"{hashlib.sha256(path.read_bytes()).hexdigest()}"')
+        self.send_header("X-Repo-Commit", COMMIT)
+        self.end_headers()
+
     def _tell(self, repository: str, revision: str) -> None:
         info = self.hub.info(repository, revision)
         if info is None:
@@ -109,6 +125,13 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, *_: object) -> None:
         """Keep quiet."""
+
+
+def ask(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make the hub's library in this process ask the hub at an address."""
+    monkeypatch.setattr(constants, "ENDPOINT", url)
+    template = url + "/{repo_id}/resolve/{revision}/{filename}"
+    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
 
 
 @contextmanager
