@@ -1,5 +1,6 @@
 """Real servers that tests share: a Valkey, a PostgreSQL where there is one, an empty record."""
 
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import closing
@@ -11,6 +12,9 @@ import redis
 from server.adapters import embedded, migrate
 from server.adapters.database import Database
 from tests import postgres
+
+# Tests run beside each other: networks that wait for one another's threads take many times as long.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 @pytest.fixture(scope="session")

@@ -48,6 +48,16 @@ class Device:
 
 _CARDS = (
     EngineCard(
+        name="melodyflow",
+        module="server.engines.melodyflow.opening",
+        offers=frozenset({"transforms"}),
+        summary=(
+            "Meta's MelodyFlow: inverts a clip to a flow step and plays it again under other "
+            "words, on a graphics card."
+        ),
+        licence="code MIT; weights CC-BY-NC-4.0 (Meta), no commercial use; text encoder Apache-2.0",
+    ),
+    EngineCard(
         name="arranger",
         module="server.engines.arranger.engine",
         offers=frozenset({"transforms"}),

@@ -139,12 +139,15 @@ class FlowModel(nn.Module):
         v: Tensor = self.out_proj(self.out_norm(x)).transpose(1, 2)
         return v * math.sqrt(2)
 
-    def fuse(self, *, precision: torch.dtype | None = None) -> None:
+    def fuse(self, *, precision: torch.dtype | None = None, is_sole: bool = False) -> None:
         """Evaluate faster from now on; to be called again when the weights have been moved.
 
-        With a `precision` the products are computed in it, as the original does on a card.
+        With a `precision` the products are computed in it, as the original does on a card. They
+        are then held twice, unless the fused evaluation is to be the sole one.
         """
         self.evaluation = FusedFlow(self, precision=precision).velocity
+        if is_sole and precision is not None:
+            self.transformer.to("meta")
 
     def normalize(self, latent: Tensor) -> Tensor:
         """Return the codec's latent in the model's scale."""

@@ -53,10 +53,12 @@ class T5Conditioner(nn.Module):
 
         Raises:
             OSError: there is no such thing in it.
+            ValueError: it is of another width than the checkpoint's.
         """
         self._source, self._parts = directory, None
         self._remembered.clear()
-        self._open()
+        if self.t5.config.d_model != T5_WIDTHS[self.name]:
+            raise ValueError(f"the text encoder is not a {self.name}")
 
     @property
     def t5(self) -> Any:
