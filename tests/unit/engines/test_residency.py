@@ -147,6 +147,12 @@ def test_when_none_can_do_it_the_reason_is_said(scripted: Scripted, name: str) -
         _residency(scripted).open(name, "transforms")
 
 
+def test_the_names_of_those_that_work_are_told(scripted: Scripted) -> None:
+    scripted.available["best"] = False
+
+    assert ["second"] == _residency(scripted).available()
+
+
 def test_an_engine_is_not_asked_for_what_it_does_not_offer(scripted: Scripted) -> None:
     with pytest.raises(errors.EngineUnavailable, match="does not offer"):
         _residency(scripted).open("auto", "sings")
@@ -313,6 +319,18 @@ def test_engines_rest_when_told_to(scripted: Scripted) -> None:
     residency.rest()
 
     assert [1, 1] == [engine.rested for engine in engines]
+
+
+def test_an_engine_with_nothing_to_give_back_is_asked_for_nothing(
+    scripted: Scripted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`close` and `rest` are no duty."""
+    monkeypatch.setattr(sys.modules["scripted_best"], "open_engine", lambda *_, **__: object())
+    residency = _residency(scripted)
+    residency.open("best", "transforms")
+    residency.rest()
+
+    assert ["best"] == residency.unload()
 
 
 def test_idle_engines_are_forgotten_and_opened_anew(scripted: Scripted) -> None:
