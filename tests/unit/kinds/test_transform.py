@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from server import errors, kinds
+from server.engines.catalog import ENGINES
 from server.kinds import transform
 
 SOURCE = "a" * 32
@@ -96,7 +97,7 @@ def test_an_unknown_kind_names_the_known_ones() -> None:
         ({"colour": "blue"}, "There is no field colour."),
         (
             {"engine": "orchestra"},
-            "engine: there is no engine of that name; known: auto, arranger.",
+            f"engine: there is no engine of that name; known: {', '.join(('auto', *ENGINES))}.",
         ),
         ({"source": None}, "source must be a valid string."),
     ],
