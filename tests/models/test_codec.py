@@ -116,6 +116,5 @@ def test_snake_bends_by_its_alpha() -> None:
 
 
 # Recorded from this implementation on the day it met arrays of the original network: encodings
-# within
-# 2e-6, velocities within 6e-6 and whole edits within 6e-6 of them.
+# within 2e-6, velocities within 6e-6 and whole edits within 6e-6 of them.
 RECORDED_ENCODING = [[6.552656, 2.692991], [11.465321, 5.340019], [0.565433, 1.156806]]
