@@ -76,16 +76,6 @@ def test_a_crafted_pickle_is_refused_wherever_it_hides(
     assert "" == capsys.readouterr().out
 
 
-def test_the_older_container_is_read_as_well(tmp_path: Path) -> None:
-    package = {"best_state": {"a": torch.arange(3.0)}, "xp.cfg": "{b: 1}"}
-    torch.save(package, tmp_path / "x.bin", _use_new_zipfile_serialization=False)
-
-    checkpoint = checkpoints.read(tmp_path / "x.bin")
-
-    assert torch.equal(torch.arange(3.0), checkpoint.state["a"])
-    assert {"b": 1} == checkpoint.config
-
-
 @pytest.mark.parametrize(
     "package",
     [

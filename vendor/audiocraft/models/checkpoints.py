@@ -13,7 +13,6 @@ import collections
 import json
 import re
 import typing
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -103,12 +102,7 @@ def read(path: Path) -> Checkpoint:
 def _read_bin(path: Path) -> Checkpoint:
     try:
         with torch.serialization.safe_globals(_ALLOWED):
-            package = torch.load(
-                path,
-                map_location="cpu",
-                weights_only=True,
-                mmap=zipfile.is_zipfile(path),  # the older container cannot be mapped
-            )
+            package = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except (RuntimeError, ValueError, EOFError, OSError, UnpicklingError) as error:
         raise InvalidCheckpoint(f"{path.name} cannot be read as a checkpoint.") from error
     if not isinstance(package, dict) or not ({"best_state", "pretrained"} & set(package)):
