@@ -110,14 +110,16 @@ class _Bench:
     fused: Evaluation
     bound: float
 
-    def compared(self, what: str, ready: Ready, *, work: float, share: float = 1.0) -> Row:
+    def compared(
+        self, what: str, ready: Ready, *, work: float, share: float = 1.0, warm: int = 1
+    ) -> Row:
         """Measure a part of something with both; `work` is that of the whole, in operations."""
-        # what the first run of a shape prepares belongs to the whole solve, not to one evaluation
-        warm, runs = (3, 10) if self.at.is_card else (1, 2 if work < _QUICK else 1)
+        runs = 5 if self.at.is_card else 1 + (work < _QUICK)
         fused = self.at.seconds(ready(self.fused), runs=runs, warm=warm) / share
         with self._as_the_original_does():
-            run = ready(self.plain)
-            plain = self.at.seconds(run, runs=runs, warm=int(self.at.is_card)) / share
+            # nothing is prepared on a processor, and the first run is as quick as the next
+            warm = warm if self.at.is_card else 0
+            plain = self.at.seconds(ready(self.plain), runs=runs, warm=warm) / share
         return self.row(what, plain, fused, work)
 
     def _as_the_original_does(self) -> Any:
@@ -185,7 +187,7 @@ def _edit(bench: _Bench, seconds: int, count: int) -> Row:
     steps = STEPS if bench.at.full else MEASURED_STEPS
     source = torch.randn(1, LATENT, frames, device=bench.at.device)
 
-    def edited(evaluation: Evaluation) -> Tensor:
+    def edited(evaluation: Evaluation, steps: int) -> Tensor:
         grid, condition, mask = _solve(bench, 0)
         pivot = solvers.regularized_euler(
             source,
@@ -205,8 +207,12 @@ def _edit(bench: _Bench, seconds: int, count: int) -> Row:
     what = f"{seconds} s edit, {STEPS} euler steps"
     what += f", {count} descriptions" if count > 1 else ""
     what += "" if bench.at.full else f", EXTRAPOLATED from {steps} of them"
-    ready = partial(partial, edited)
-    return bench.compared(what, ready, work=work, share=steps / STEPS)
+
+    def ready(evaluation: Evaluation) -> Callable[[], Tensor]:
+        edited(evaluation, 1)  # weights are packed once a length, not once an edit
+        return lambda: edited(evaluation, steps)
+
+    return bench.compared(what, ready, work=work, share=steps / STEPS, warm=0)
 
 
 def _solve(bench: _Bench, texts: int) -> tuple[Tensor, Tensor, Tensor]:
