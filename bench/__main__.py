@@ -8,7 +8,7 @@ from pathlib import Path
 
 import psutil
 
-QUESTIONS = ("presets", "service", "melodyflow")
+QUESTIONS = ("presets", "service", "load", "melodyflow")
 TARGET = Path(__file__).parents[1] / "docs" / "benchmarks.md"
 
 

@@ -6,11 +6,13 @@ Knows the request, not what becomes of it.
 
 import json
 import re
+import shutil
+import tempfile
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import IO, Any
 
 import pybase64
 from flask import request
@@ -22,6 +24,12 @@ from server.media import formats
 
 PARSED_AT_ONCE = 4
 """Bodies that are decoded at the same time: each takes a few times its size in memory."""
+
+IN_MEMORY = 2**20
+"""Bytes of a body that wait in memory; larger ones wait in a temporary file."""
+
+STEP = 2**18
+"""Bytes received at once."""
 
 MULTIPART = "multipart/form-data"
 
@@ -57,9 +65,8 @@ def submission(*audio_fields: str) -> Iterator[Submission]:
         with _turns:
             yield _with_audio({**fields, **files}, audio_fields)
     elif request.is_json:
-        raw = request.get_data(cache=False)  # a slow sender takes nobody's turn
-        with _turns:
-            yield _with_audio(json_object(raw), audio_fields)
+        with _received() as body, _turns:
+            yield _with_audio(json_object(body.read()), audio_fields)
     else:
         raise UnsupportedMediaType("Send application/json or multipart/form-data.")
 
@@ -82,9 +89,8 @@ def upload(*file_fields: str) -> Iterator[tuple[bytes, str]]:
         return
     if not _may_be_audio(request.mimetype):
         raise errors.UnsupportedMedia(f"Send an audio file. {formats.supported()}", field="audio")
-    raw = request.get_data(cache=False)
-    with _turns:
-        yield _not_empty(raw, "audio"), name
+    with _received() as body, _turns:
+        yield _not_empty(body.read(), "audio"), name
 
 
 @contextmanager
@@ -157,6 +163,20 @@ def is_yes(value: object) -> bool:
 def _one_or_all(values: list[str]) -> str | list[str]:
     """Return what a form has under a name; a field that is sent again is a list, never lost."""
     return values[0] if len(values) == 1 else values
+
+
+@contextmanager
+def _received() -> Iterator[IO[bytes]]:
+    """Yield the whole body: a slow sender takes nobody's turn, and who waits for one waits on disk.
+
+    Raises:
+        RequestEntityTooLarge: it is larger than the settings allow.
+        ClientDisconnected: not all of it came.
+    """
+    with tempfile.SpooledTemporaryFile(max_size=IN_MEMORY) as body:
+        shutil.copyfileobj(request.stream, body, STEP)
+        body.seek(0)
+        yield body
 
 
 def _with_audio(sent: dict[str, Any], audio_fields: tuple[str, ...]) -> Submission:

@@ -7,9 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 import pytest
+from flask import Flask
 from hypothesis import given
 from hypothesis import strategies as st
-from werkzeug.exceptions import BadRequest
+from werkzeug.exceptions import BadRequest, RequestEntityTooLarge
 
 from server import errors
 from server.web import parsing
@@ -118,3 +119,39 @@ def test_few_bodies_are_decoded_at_a_time() -> None:
 
     assert waited
     assert extra_is_in.is_set()
+
+
+@pytest.mark.parametrize(
+    "size", [1, parsing.IN_MEMORY - 1, parsing.IN_MEMORY, 3 * parsing.IN_MEMORY]
+)
+def test_bodies_of_any_size_come_whole(size: int) -> None:
+    """Whether they wait for their turn in memory or on disk."""
+    data = bytes(range(256)) * (size // 256 + 1)
+    with Flask("upload").test_request_context(data=data, method="POST"), parsing.upload() as sent:
+        received, _ = sent
+
+    assert data == received
+
+
+def test_a_large_body_that_waits_takes_no_memory() -> None:
+    """A slow decoder of others is no reason to hold on to tens of megabytes."""
+    data = b"\0" * (3 * parsing.IN_MEMORY)
+    with (
+        Flask("upload").test_request_context(data=data, method="POST"),
+        parsing._received() as body,
+    ):
+        is_on_disk = body._rolled  # type: ignore[attr-defined]  # its own name for it
+
+    assert is_on_disk
+
+
+def test_a_body_that_is_too_large_is_refused_before_it_is_kept() -> None:
+    """By its length, whatever it holds."""
+    app = Flask("upload")
+    app.config["MAX_CONTENT_LENGTH"] = 10
+    with (
+        app.test_request_context(data=b"\0" * 11, method="POST"),
+        pytest.raises(RequestEntityTooLarge),
+        parsing.upload(),
+    ):
+        pass
