@@ -1,6 +1,6 @@
 """The fast evaluation against the plain one."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,15 +25,6 @@ from tests.models.test_graphs import recorded
 LATENT, LONGEST = 8, 6
 GATE = 3e-5
 CAN_PACK = can_pack(torch.device("cpu"), torch.float32, weights=1)
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread() -> Iterator[None]:
-    """Work on one thread: tensors this small only wait for a second one."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def model(config: TransformerConfig) -> FlowModel:
