@@ -11,8 +11,9 @@ class RotaryEmbedding(nn.Module):
 
     def __init__(self, head_dim: int, *, max_period: float = 10000.0) -> None:
         super().__init__()
-        exponents = torch.arange(0, head_dim, 2)[: head_dim // 2].float() / head_dim
-        self.register_buffer("frequencies", 1.0 / max_period**exponents)
+        # not by torch.arange: without memory (device "meta") its first call imports for seconds
+        frequencies = [max_period ** (-2 * pair / head_dim) for pair in range(head_dim // 2)]
+        self.register_buffer("frequencies", torch.tensor(frequencies))
 
     def angles(self, length: int) -> tuple[Tensor, Tensor]:
         """Return cosine and sine of every position's rotation, each `[length, head_dim / 2]`."""
