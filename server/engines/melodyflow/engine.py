@@ -142,7 +142,7 @@ class MelodyFlowEngine:
             start = self._model.lm.source_latent(posterior, draw)
             return self._model.invert(start, group.editing, draw=draw, on_step=inverted)
 
-        pivot = self._memory.solve(invert)
+        pivot = self._memory.solve(invert, size=posterior.shape[-1])
         self._inversions.keep(key, pivot)
         return pivot, "computed"
 
@@ -168,7 +168,8 @@ class MelodyFlowEngine:
         return self._memory.solve(
             lambda rows: self._model.render(
                 pivot, group.prompts, group.editing, watch=watch, rows=rows
-            )
+            ),
+            size=len(group.prompts) * pivot.shape[-1],
         )
 
     def _sound(self, latent: Tensor, task: _Task) -> Clip:
