@@ -19,6 +19,8 @@ CHANNEL = "socketio"
 FRAME_OF_EVENT = "42"
 PING, PONG = "2", "3"
 LOOK_SECONDS = 0.5
+SETTLE_SECONDS = 1.0
+"""What was sent while nobody listened yet has been read by then, and is nobody's delay."""
 
 FIELDS = [re.compile(rf'"{name}": ?"?([^",]+)') for name in ("id", "progress", "stage")]
 """Cheaper than reading all of each view: two hundred clients share one thread here."""
@@ -37,6 +39,7 @@ class Crowd:
         self._told: dict[News, list[float]] = defaultdict(list)
         self._heard: dict[tuple[int, News], list[float]] = defaultdict(list)
         self._ended: dict[str, int] = {}
+        self._settled_at = 0.0
 
     @classmethod
     @contextmanager
@@ -59,6 +62,7 @@ class Crowd:
     def listen(self, *, seconds: float) -> None:
         """Hear news until every client heard every job end; at most for so long."""
         give_up_at = time.perf_counter() + seconds
+        self._settled_at = time.perf_counter() + SETTLE_SECONDS
         with selectors.DefaultSelector() as selector:
             ear: Any = self._ear.connection._sock  # noqa: SLF001 - it hides what select needs
             selector.register(ear, selectors.EVENT_READ, self._overhear)
@@ -79,6 +83,7 @@ class Crowd:
             at - since
             for (_, news), heard in self._heard.items()
             for at, since in zip(reversed(heard), reversed(self._told[news]), strict=False)
+            if since > self._settled_at
         ]
 
     def _is_over(self) -> bool:
