@@ -185,7 +185,7 @@ def _with_audio(sent: dict[str, Any], audio_fields: tuple[str, ...]) -> Submissi
         value = sent.get(name)
         if isinstance(value, FileStorage):
             return Submission(_not_empty(value.read(), name), fields)
-        if value is not None:
+        if value is not None and value != "":  # forms and older clients leave fields blank
             return Submission(audio_bytes(value, field=name), fields)
     return Submission(None, fields)
 

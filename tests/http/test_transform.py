@@ -121,12 +121,15 @@ def test_wav_itself_can_be_had(here: World) -> None:
     assert response.headers["X-Melodyflow-Seed"] == "4"
 
 
-def test_a_file_in_the_transfer_directory_is_read(make_world: MakeWorld, tmp_path: Path) -> None:
-    """`audio_file_path` wins over `audio`."""
+@pytest.mark.parametrize("blank", [{}, {"audio": ""}, {"audio": None}])
+def test_a_file_in_the_transfer_directory_is_read(
+    make_world: MakeWorld, tmp_path: Path, blank: dict[str, Any]
+) -> None:
+    """`audio_file_path` wins over `audio`, which may as well be blank."""
     (tmp_path / "transfer").mkdir()
     (tmp_path / "transfer" / "in.wav").write_bytes(sounds.wav(0.25))
     here = make_world(audio_transfer_dir=tmp_path / "transfer")
-    body = transform(here, audio_file_path=str(tmp_path / "transfer" / "in.wav"))
+    body = transform(here, **blank, audio_file_path=str(tmp_path / "transfer" / "in.wav"))
 
     assert codec.decode(pybase64.b64decode(body["audio"])).seconds == 0.25
 

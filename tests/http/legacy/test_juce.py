@@ -168,10 +168,11 @@ def test_a_cropped_session_without_a_transform_has_nothing_to_undo(stage: Stage)
     assert "No previous audio found to undo to" == refused["error"]
 
 
-def test_without_audio_the_last_result_is_transformed(stage: Stage) -> None:
+@pytest.mark.parametrize("blank", [None, ""])
+def test_without_audio_the_last_result_is_transformed(stage: Stage, blank: str | None) -> None:
     """A transform of the transform: the level is halved twice."""
     session_id = stage.submitted_and_done()
-    stage.submit(session_id=session_id, audio_data=None)
+    stage.submit(session_id=session_id, audio_data=blank)
     stage.news.await_ending(session_id, times=2)
     result = codec.decode(decoded(stage.poll(session_id)["audio_data"]))
     source = codec.decode(sounds.wav())
