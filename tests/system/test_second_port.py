@@ -1,9 +1,11 @@
 """The same application behind a second port: HTTP, websockets, and what happens if it is taken."""
 
 import os
+import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,8 @@ from server.adapters import http_server
 from server.config import Settings
 from tests.http import sounds
 from tests.system.processes import PATIENCE_SECONDS, Running, Yard, free_port, until
+
+WITHOUT_EVENTLET = pytest.mark.skipif(find_spec("eventlet") is None, reason="no extra `eventlet`")
 
 
 @pytest.fixture(name="second_port")
@@ -75,14 +79,19 @@ def _web(yard: Yard, valkey_url: str, port: int) -> Running:
     return yard.start("-m", "server", "web", "--port", port, **environment)
 
 
-def test_the_web_process_alone_has_it_too(yard: Yard, valkey_url: str, second_port: int) -> None:
-    """As in containers."""
+@pytest.mark.parametrize("mode", ["threading", pytest.param("eventlet", marks=WITHOUT_EVENTLET)])
+def test_the_web_process_alone_has_it_too(
+    yard: Yard, valkey_url: str, second_port: int, mode: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in containers, in both ways to run sockets."""
+    monkeypatch.setenv("MELODYFLOW_ASYNC_MODE", mode)
     running = _web(yard, valkey_url, port := free_port())
     for each in (port, second_port):
         until(lambda url=f"http://127.0.0.1:{each}/health/live": _answers(url))  # type: ignore[misc]
 
     assert ["update_cropped_audio_complete"] == heard_at(f"http://127.0.0.1:{second_port}")
-    assert 0 == running.end()
+    # only gunicorn has something to put in order before it ends
+    assert running.end() == (0 if mode == "threading" else -signal.SIGTERM)
 
 
 def test_a_web_process_without_its_first_port_says_so(yard: Yard, valkey_url: str) -> None:
