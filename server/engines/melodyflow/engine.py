@@ -105,6 +105,7 @@ class MelodyFlowEngine:
     def close(self) -> None:
         """Give the memory and the device back."""
         self._inversions.forget()
+        self._model.lm.evaluation = self._model.lm.naive  # the other one and the model hold it
         del self._model
         self._memory.close()
 
@@ -123,7 +124,8 @@ class MelodyFlowEngine:
     def _pivot(self, task: _Task, group: Group) -> tuple[Tensor, str]:
         """Return the inversion of the clip, and whether it was computed."""
         encoded = task.ledger.stage(CODEC_UNITS)
-        inverted = task.ledger.stage(group.editing.inversion().evaluations)
+        told = task.ledger.stage(group.editing.inversion().evaluations)
+        inverted = plan.paced(told, self._model.device)
         key = InversionKey(
             sound=digest(task.prepared),
             model=" ".join(self._identity.values()),
@@ -132,7 +134,7 @@ class MelodyFlowEngine:
         )
         kept = self._inversions.find(key)
         if kept is not None:
-            inverted(1, 1)
+            told(1, 1)
             return kept.to(self._model.device), "cached"
         posterior = self._encoded(task)
         encoded(1, 1)
@@ -154,7 +156,7 @@ class MelodyFlowEngine:
 
     def _generated(self, task: _Task, group: Group, pivot: Tensor, previews: "_Previews") -> Tensor:
         units = group.editing.generation().evaluations * len(group.places)
-        generated = task.ledger.stage(units)
+        generated = plan.paced(task.ledger.stage(units), self._model.device)
 
         def foresee(estimates: Tensor) -> None:
             clips = [self._sound(latent[None], task) for latent in estimates]

@@ -78,6 +78,27 @@ def noise_of(seed: int) -> Draw:
     return draw
 
 
+def paced(on_step: OnStep, device: torch.device) -> OnStep:
+    """Return an `on_step` that tells of what a card has done, not of what it was told to do.
+
+    A card takes orders long before it carries them out. Each step waits for the one before, so the
+    card always has the next one in hand, and a stop comes at most two steps late.
+    """
+    if device.type != "cuda":
+        return on_step
+    ordered: list[torch.cuda.Event] = []
+
+    def report(done: int, total: int) -> None:
+        event = torch.cuda.Event()  # type: ignore[no-untyped-call]
+        event.record()
+        ordered.append(event)
+        if len(ordered) > 1:
+            ordered.pop(0).synchronize()
+        on_step(done, total)
+
+    return report
+
+
 class Ledger:
     """Progress over stages that follow each other; it never falls, even where one is repeated."""
 

@@ -1,9 +1,11 @@
 """The engine over a small model: what it promises of clips, briefs, seeds and progress."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from audiocraft.models import MelodyFlow
 
 from server import errors
@@ -247,3 +249,34 @@ def test_longer_than_the_window_is_done_in_windows(engine: MelodyFlowEngine) -> 
 
     assert clip.length == result.clip.length
     assert 3 == result.made["windows"]
+
+
+@pytest.fixture(name="on_a_card")
+def _on_a_card(tmp_path: Path) -> MelodyFlow:
+    formula.write_checkpoint(tmp_path)
+    encoder = formula.write_text_encoder(tmp_path / "t5")
+    return MelodyFlow.get_pretrained(tmp_path, "cuda", text_encoder=encoder)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no card")
+def test_on_a_card_a_seed_gives_the_same_samples_again(on_a_card: MelodyFlow) -> None:
+    clip = _clip()
+
+    first, again = (_one(_opened(on_a_card), clip, _brief()).clip.samples for _ in range(2))
+
+    assert np.array_equal(first, again)
+    assert np.isfinite(first).all()
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no card")
+def test_on_a_card_memory_returns_to_what_it_was(on_a_card: MelodyFlow) -> None:
+    engine = _opened(on_a_card)
+    engine.warm()
+    before = torch.cuda.memory_allocated()
+
+    engine.transform(_clip(9.0), [_brief("a choir"), _brief("drums")], on_step=tell_nobody)
+
+    engine.rest()
+    assert torch.cuda.memory_allocated() <= 1.05 * before + 2**20
