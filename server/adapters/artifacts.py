@@ -42,7 +42,7 @@ class StoredArtifacts:
         self._keep = keep
 
     def save(self, data: bytes, *, name: str, media_type: str, **facts: Any) -> Artifact:
-        """Store bytes. `facts`: seconds, sample_rate, channels, expires_at.
+        """Store bytes. `facts`: seconds, sample_rate, channels, owner, expires_at.
 
         Raises:
             errors.StorageFailed: there is no room, or the store does not answer.

@@ -59,6 +59,12 @@ jobs = Table(
     Column("progress", Float, nullable=False),
     Column("stage", Text, nullable=False),
     Column("session_id", Text),
+    Column("owner", Text),
+    Column("idempotency_key", Text),
+    Column("request_digest", Text),
+    Column("replay_of", Text),
+    Column("webhook", Text),
+    Column("source_seconds", Float),
     Column("engine", Text),
     Column("seed", BigInteger),
     Column("outputs", JSON, nullable=False),
@@ -82,7 +88,62 @@ jobs = Table(
         sqlite_where=_UNFINISHED,
         postgresql_where=_UNFINISHED,
     ),
+    Index("one_job_an_idempotency_key", "idempotency_key", unique=True),
+    Index("jobs_by_owner", "owner", "status", "created_at"),
+    Index("jobs_by_replay", "replay_of"),
 )
+
+events = Table(
+    "events",
+    metadata,
+    Column("job_id", Text, primary_key=True),
+    Column("version", Integer, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+    Column("facts", JSON, nullable=False),
+)
+"""What happened to each job, in the order of its versions."""
+
+keys = Table(
+    "keys",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("digest", Text, nullable=False),
+    Column("is_admin", Boolean, nullable=False, server_default=text("false")),
+    Column("requests_per_minute", Integer),
+    Column("jobs_at_once", Integer),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("used_at", UtcDateTime),
+    Column("revoked_at", UtcDateTime),
+)
+"""Who may call: digests of keys, never the keys."""
+
+secrets = Table(
+    "secrets",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("value", Text, nullable=False),
+)
+"""What every process of this server signs with."""
+
+deliveries = Table(
+    "deliveries",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("job_id", Text, nullable=False),
+    Column("owner", Text),
+    Column("url", Text, nullable=False),
+    Column("body", Text, nullable=False),
+    Column("attempts", Integer, nullable=False, server_default=text("0")),
+    Column("last_outcome", Text),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("due_at", UtcDateTime),
+    Column("ended_at", UtcDateTime),
+    Index("deliveries_by_due", "due_at"),
+    Index("deliveries_by_job", "job_id"),
+)
+"""What webhooks are still to be told, and were; `due_at` is empty once nothing more is tried."""
 
 sessions = Table(
     "sessions",
@@ -92,6 +153,7 @@ sessions = Table(
     Column("last_processed", Text),
     Column("transform_input", Text),
     Column("job_id", Text),
+    Column("owner", Text),
     Column("updated_at", UtcDateTime, nullable=False),
 )
 
@@ -105,6 +167,7 @@ artifacts = Table(
     Column("seconds", Float),
     Column("sample_rate", Integer),
     Column("channels", Integer),
+    Column("owner", Text),
     Column("created_at", UtcDateTime, nullable=False),
     Column("expires_at", UtcDateTime),
     Column("is_removed", Boolean, nullable=False, server_default=text("false")),
@@ -120,5 +183,6 @@ workers = Table(
     Column("loaded", JSON, nullable=False),
     Column("devices", JSON, nullable=False, server_default=text("'[]'")),
     Column("job_id", Text),
+    Column("memory_mb", Integer, nullable=False, server_default=text("0")),
     Column("seen_at", UtcDateTime, nullable=False),
 )

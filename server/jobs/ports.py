@@ -22,6 +22,7 @@ class Artifact:
     seconds: float | None = None
     sample_rate: int | None = None
     channels: int | None = None
+    owner: str | None = None
     created_at: datetime = field(default_factory=now)
     expires_at: datetime | None = None
 
@@ -35,6 +36,7 @@ class Session:
         last_processed: what it made.
         transform_input: what undo returns.
         job_id: the job whose ending the session's client was given already.
+        owner: whose key it was begun with; None where keys are not asked for.
     """
 
     id: str
@@ -42,6 +44,7 @@ class Session:
     last_processed: str | None = None
     transform_input: str | None = None
     job_id: str | None = None
+    owner: str | None = None
     updated_at: datetime = field(default_factory=now)
 
 
@@ -57,7 +60,10 @@ class Offer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerNote:
-    """A live worker: what it listens to, its engines, those in memory, the cards it sees."""
+    """A live worker: what it listens to, its engines, those in memory, the cards it sees.
+
+    `memory_mb` is what its process holds, in MiB.
+    """
 
     id: str
     queues: Sequence[str]
@@ -65,6 +71,7 @@ class WorkerNote:
     loaded: Sequence[str] = ()
     devices: Sequence[Device] = ()
     job_id: str | None = None
+    memory_mb: int = 0
     seen_at: datetime = field(default_factory=now)
 
 
@@ -148,7 +155,7 @@ class ArtifactStore(Protocol):
     """Files and their facts. A file is visible whole or not at all."""
 
     def save(self, data: bytes, *, name: str, media_type: str, **facts: Any) -> Artifact:
-        """Store bytes. `facts`: seconds, sample_rate, channels, expires_at.
+        """Store bytes. `facts`: seconds, sample_rate, channels, owner, expires_at.
 
         Raises:
             errors.StorageFailed: there is no room, or the store does not answer.

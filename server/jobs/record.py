@@ -90,6 +90,12 @@ class Job:
         progress: 0 to 1, never going back within an attempt.
         stage: what is being done, in one word.
         session_id: the plugin session it belongs to.
+        owner: whose key it was submitted with; None where keys are not asked for.
+        idempotency_key: owner and what its sender calls it: sending it again is no second job.
+        request_digest: of what was sent with that key.
+        replay_of: the job whose recipe this one follows.
+        webhook: the address that is told of its ending.
+        source_seconds: how much audio it works on, as far as that was known.
         engine: who does it; known once it runs.
         seed: the seed really used.
         outputs: files, results before previews.
@@ -108,6 +114,12 @@ class Job:
     progress: float = 0.0
     stage: str = "queued"
     session_id: str | None = None
+    owner: str | None = None
+    idempotency_key: str | None = None
+    request_digest: str | None = None
+    replay_of: str | None = None
+    webhook: str | None = None
+    source_seconds: float | None = None
     engine: str | None = None
     seed: int | None = None
     outputs: tuple[Output, ...] = ()
