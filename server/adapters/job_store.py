@@ -9,8 +9,10 @@ from sqlalchemy import ColumnElement, RowMapping, and_, case, func, insert, or_,
 from sqlalchemy.exc import IntegrityError
 
 from server import errors
+from server.adapters import journal
 from server.adapters.database import Database
 from server.adapters.tables import jobs
+from server.jobs.events import Happening, event_of
 from server.jobs.record import FINAL, Job, JobError, Output, Role, Status
 
 _FIELDS = tuple(field.name for field in fields(Job))
@@ -30,7 +32,7 @@ class SqlJobs:
         self._database = database
 
     def add(self, job: Job) -> None:
-        """Keep a new job.
+        """Keep a new job and the event of it.
 
         Raises:
             errors.Busy: its session has an unfinished one.
@@ -38,6 +40,7 @@ class SqlJobs:
         try:
             with self._database.transaction() as connection:
                 connection.execute(insert(jobs).values(**_row(job)))
+                journal.note(connection, event_of(None, job))
         except IntegrityError as error:
             raise errors.Busy from error
 
@@ -48,23 +51,28 @@ class SqlJobs:
             raise errors.NoSuchJob
         return found[0]
 
-    def update(self, job: Job) -> None:
-        """Replace version `job.version - 1`. Raises `errors.Conflict` if another came first.
+    def update(self, before: Job, after: Job) -> None:
+        """Replace version `after.version - 1` and keep the event that this change is.
+
+        Raises:
+            errors.Conflict: another change came first.
 
         The lease of a running job never gets shorter by this: `extend_lease` may have moved it
         since the record was read.
         """
-        row = _row(job)
-        if job.lease_expires_at is not None:
-            row["lease_expires_at"] = _later_lease(job)
+        row = _row(after)
+        if after.lease_expires_at is not None:
+            row["lease_expires_at"] = _later_lease(after)
+        is_it = and_(jobs.c.id == after.id, jobs.c.version == after.version - 1)
         with self._database.transaction() as connection:
-            changed = connection.execute(
-                update(jobs)
-                .where(jobs.c.id == job.id, jobs.c.version == job.version - 1)
-                .values(**row)
-            )
-        if changed.rowcount == 0:
-            raise errors.Conflict
+            if connection.execute(update(jobs).where(is_it).values(**row)).rowcount == 0:
+                raise errors.Conflict
+            journal.note(connection, event_of(before, after))
+
+    def events(self, job_id: str, *, after: int = -1) -> Sequence[Happening]:
+        """Return what happened to a job since that version, oldest first."""
+        with self._database.transaction() as connection:
+            return journal.read(connection, job_id, after=after)
 
     def request_cancel(self, job_id: str) -> None:
         """Set the flag a running job asks about."""

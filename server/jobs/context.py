@@ -172,7 +172,7 @@ class Context:
             raise errors.Interrupted
 
     def _record(self, after: Job) -> None:
-        self._jobs.update(after)
+        self._jobs.update(self._recorded, after)
         with self._telling:
             before, self._recorded, self.job = self._recorded, after, after
             self._reported_at = time.monotonic()

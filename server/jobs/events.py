@@ -1,7 +1,8 @@
 """News about jobs, derived from how a record changed."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
@@ -27,6 +28,33 @@ class Event:
 
     name: EventName
     job: Job
+
+
+@dataclass(frozen=True, slots=True)
+class Happening:
+    """An event as the journal keeps it.
+
+    Attributes:
+        version: of the job after it; rises from one event to the next.
+        facts: status, progress, stage, attempt, engine and error after it.
+    """
+
+    version: int
+    name: EventName
+    at: datetime
+    facts: Mapping[str, Any]
+
+
+def facts_of(job: Job) -> dict[str, Any]:
+    """Return what the journal keeps of a record."""
+    return {
+        "status": str(job.status),
+        "progress": job.progress,
+        "stage": job.stage,
+        "attempt": job.attempt,
+        "engine": job.engine,
+        "error": asdict(job.error) if job.error else None,
+    }
 
 
 def event_of(before: Job | None, after: Job) -> Event:

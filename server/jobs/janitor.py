@@ -46,7 +46,7 @@ class Janitor:
             error = JobError("worker_lost", f"The job's worker died {job.attempt} times.")
             after = job.ended(Status.FAILED, keep=self.keep, error=error)
         try:
-            self.jobs.update(after)
+            self.jobs.update(job, after)
         except errors.Conflict:  # its worker is alive after all, or another janitor was quicker
             return
         log.warning("lease lost, job is %s again", after.status, extra={"job": job.id})

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from server.engines.catalog import Device
 from server.engines.protocols import OnStep, tell_nobody
-from server.jobs.events import Event
+from server.jobs.events import Event, Happening
 from server.jobs.record import Job, new_id, now
 
 
@@ -79,18 +79,32 @@ class JobStore(Protocol):
     """The record of jobs; the truth about them."""
 
     def add(self, job: Job) -> None:
-        """Keep a new job. Raises `errors.Busy` if its session has an unfinished one."""
+        """Keep a new job and the event of it.
+
+        Raises:
+            errors.Busy: its session has an unfinished one.
+        """
         ...
 
     def get(self, job_id: str) -> Job:
         """Return a job. Raises `errors.NoSuchJob`."""
         ...
 
-    def update(self, job: Job) -> None:
-        """Replace version `job.version - 1`. Raises `errors.Conflict` if another came first.
+    def update(self, before: Job, after: Job) -> None:
+        """Replace version `after.version - 1` and keep the event that this change is.
+
+        Raises:
+            errors.Conflict: another change came first.
 
         The lease of a running job never gets shorter by it: `extend_lease` may have moved it since
         the record was read.
+        """
+        ...
+
+    def events(self, job_id: str, *, after: int = -1) -> Sequence[Happening]:
+        """Return what happened to a job since that version, oldest first.
+
+        Of the progress within one stage only the newest is kept.
         """
         ...
 

@@ -134,7 +134,7 @@ class Runner:
             self.artifacts.delete(output.artifact_id)
 
     def _record(self, before: Job, after: Job) -> Job:
-        self.jobs.update(after)
+        self.jobs.update(before, after)
         self.events.publish(event_of(before, after))
         return after
 

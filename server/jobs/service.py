@@ -108,7 +108,7 @@ class JobService:
 
     def _cancel_queued(self, job: Job) -> Job:
         after = job.ended(Status.CANCELLED, keep=self._keep)
-        self._jobs.update(after)
+        self._jobs.update(job, after)
         self._events.publish(event_of(job, after))
         return after
 

@@ -4,6 +4,7 @@ import json
 import threading
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -62,12 +63,11 @@ def test_files_of_older_records_are_results(jobs: SqlJobs, record: Database) -> 
 def test_every_later_version_comes_back_as_well(jobs: SqlJobs) -> None:
     job = _job()
     jobs.add(job)
-    for after in (
-        started := job.started(worker="w", lease=LEASE),
-        further := started.evolved(progress=0.5, stage="storing", engine="arranger"),
-        further.ended(Status.FINISHED, keep=KEEP, progress=1.0),
-    ):
-        jobs.update(after)
+    started = job.started(worker="w", lease=LEASE)
+    further = started.evolved(progress=0.5, stage="storing", engine="arranger")
+    ended = further.ended(Status.FINISHED, keep=KEEP, progress=1.0)
+    for before, after in pairwise((job, started, further, ended)):
+        jobs.update(before, after)
         assert after == jobs.get(job.id)
 
 
@@ -76,13 +76,51 @@ def test_an_unknown_job_is_an_error(jobs: SqlJobs) -> None:
         jobs.get("nobody")
 
 
+def test_every_change_is_an_event_and_progress_within_a_stage_is_one(jobs: SqlJobs) -> None:
+    job = _job()
+    started = job.started(worker="w", lease=LEASE)
+    steps = [started]
+    for stage, progress in (("listening", 0.1), ("listening", 0.2), ("playing", 0.5)):
+        steps.append(steps[-1].evolved(stage=stage, progress=progress))
+    steps.append(steps[-1].handed_back())
+    steps.append(again := steps[-1].started(worker="v", lease=LEASE))
+    steps.append(again.evolved(stage="listening", progress=0.1))
+    jobs.add(job)
+    for before, after in pairwise((job, *steps)):
+        jobs.update(before, after)
+
+    told = jobs.events(job.id)
+
+    assert [
+        (0, "queued"),
+        (1, "started"),
+        (3, "progress"),
+        (4, "progress"),
+        (5, "restarted"),
+        (6, "started"),
+        (7, "progress"),
+    ] == [(each.version, str(each.name)) for each in told]
+    assert ["listening", "playing"] == [each.facts["stage"] for each in told[2:4]]
+    assert [4, 5, 6, 7] == [each.version for each in jobs.events(job.id, after=3)]
+
+
+def test_a_refused_change_is_no_event(jobs: SqlJobs) -> None:
+    job = _job()
+    jobs.add(job)
+    jobs.update(job, job.started(worker="a", lease=LEASE))
+    with pytest.raises(errors.Conflict):
+        jobs.update(job, job.started(worker="b", lease=LEASE))
+
+    assert ["queued", "started"] == [str(each.name) for each in jobs.events(job.id)]
+
+
 def test_the_second_of_two_writers_is_refused(jobs: SqlJobs) -> None:
     job = _job()
     jobs.add(job)
-    jobs.update(job.started(worker="a", lease=LEASE))
+    jobs.update(job, job.started(worker="a", lease=LEASE))
 
     with pytest.raises(errors.Conflict):
-        jobs.update(job.started(worker="b", lease=LEASE))
+        jobs.update(job, job.started(worker="b", lease=LEASE))
     assert "a" == jobs.get(job.id).worker
 
 
@@ -93,7 +131,7 @@ def test_one_of_many_writers_at_once_wins(jobs: SqlJobs) -> None:
     def write(worker: str) -> None:
         together.wait()
         try:
-            jobs.update(job.started(worker=worker, lease=LEASE))
+            jobs.update(job, job.started(worker=worker, lease=LEASE))
         except errors.Conflict:
             return
         won.append(worker)
@@ -111,7 +149,7 @@ def test_a_request_to_cancel_is_no_change_of_the_record(jobs: SqlJobs) -> None:
     job = _job()
     jobs.add(job)
     jobs.request_cancel(job.id)
-    jobs.update(job.started(worker="a", lease=LEASE))
+    jobs.update(job, job.started(worker="a", lease=LEASE))
 
     assert jobs.is_cancel_requested(job.id)
     assert not jobs.is_cancel_requested("nobody")
@@ -140,7 +178,7 @@ def test_running_and_abandoned_jobs_are_told_apart(jobs: SqlJobs) -> None:
     alive, dead = _job(), _job()
     for job, lease in ((alive, LEASE), (dead, -LEASE)):
         jobs.add(job)
-        jobs.update(job.started(worker="w", lease=lease))
+        jobs.update(job, job.started(worker="w", lease=lease))
 
     assert {alive.id, dead.id} == {job.id for job in jobs.running()}
     assert [dead.id] == [job.id for job in jobs.abandoned(now())]
@@ -149,7 +187,7 @@ def test_running_and_abandoned_jobs_are_told_apart(jobs: SqlJobs) -> None:
 def test_a_lease_is_extended_by_its_holder_alone(jobs: SqlJobs) -> None:
     job, until = _job(), now() + timedelta(hours=1)
     jobs.add(job)
-    jobs.update(job.started(worker="a", lease=LEASE))
+    jobs.update(job, job.started(worker="a", lease=LEASE))
 
     assert [False, True] == [jobs.extend_lease(job.id, name, until) for name in ("b", "a")]
     assert until == jobs.get(job.id).lease_expires_at
@@ -160,7 +198,7 @@ def test_a_session_has_one_unfinished_job(jobs: SqlJobs) -> None:
     jobs.add(first)
     with pytest.raises(errors.Busy):
         jobs.add(_job(session_id="s"))
-    jobs.update(first.ended(Status.CANCELLED, keep=KEEP))
+    jobs.update(first, first.ended(Status.CANCELLED, keep=KEEP))
     second = _job(session_id="s")
     jobs.add(second)
 
@@ -205,7 +243,7 @@ def test_sessions_that_nobody_used_are_forgotten(record: Database, jobs: SqlJobs
     sessions.put(Session(id="new", updated_at=at))
     jobs.add(_job(session_id="waiting"))
     jobs.add(ended := _job(session_id="ended"))
-    jobs.update(ended.ended(Status.CANCELLED, keep=KEEP))
+    jobs.update(ended, ended.ended(Status.CANCELLED, keep=KEEP))
     forgotten = [sessions.forget_unused(at - timedelta(hours=1)) for _ in range(2)]
 
     assert [2, 0] == forgotten

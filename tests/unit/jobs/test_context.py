@@ -104,7 +104,7 @@ def test_what_is_shown_is_in_the_record_while_the_job_runs(
 def test_a_refused_write_leaves_the_job_as_it_was(workshop: Workshop, ctx: Context) -> None:
     """So that its ending is refused as well: somebody else has it."""
     before = ctx.job
-    workshop.jobs.update(before.handed_back())
+    workshop.jobs.update(before, before.handed_back())
 
     with pytest.raises(errors.Conflict):
         ctx.show()
@@ -229,12 +229,13 @@ def test_the_conclusion_waits_for_the_ending(workshop: Workshop, ctx: Context) -
 
 
 def _take_away(workshop: Workshop, ctx: Context) -> None:
-    workshop.jobs.update(workshop.jobs.get(ctx.job.id).handed_back())
+    job = workshop.jobs.get(ctx.job.id)
+    workshop.jobs.update(job, job.handed_back())
 
 
 def _end(workshop: Workshop, ctx: Context) -> None:
-    ended = workshop.jobs.get(ctx.job.id).moved(Status.FAILED)
-    workshop.jobs.update(ended)
+    job = workshop.jobs.get(ctx.job.id)
+    workshop.jobs.update(job, job.moved(Status.FAILED))
 
 
 @pytest.mark.parametrize("meanwhile", [_take_away, _end])

@@ -170,7 +170,8 @@ def test_a_result_that_comes_too_late_is_thrown_away(workshop: Workshop) -> None
 
     def script(ctx: Context) -> None:
         stored.append(ctx.save(b"late", name="a.wav", media_type=WORDS).id)
-        workshop.jobs.update(workshop.jobs.get(ctx.job.id).handed_back())
+        job = workshop.jobs.get(ctx.job.id)
+        workshop.jobs.update(job, job.handed_back())
 
     after = _run(workshop, script)
 
@@ -247,14 +248,14 @@ def test_progress_does_not_shorten_a_renewed_lease(workshop: Workshop) -> None:
     job = workshop.started(lease=timedelta(seconds=1))
     later = now() + LEASE
     workshop.jobs.extend_lease(job.id, str(job.worker), later)
-    workshop.jobs.update(job.evolved(progress=0.5))
+    workshop.jobs.update(job, job.evolved(progress=0.5))
 
     assert later == workshop.jobs.get(job.id).lease_expires_at
 
 
 def test_a_lease_that_was_lost_is_not_renewed(workshop: Workshop) -> None:
     job = workshop.started()
-    workshop.jobs.update(job.handed_back())
+    workshop.jobs.update(job, job.handed_back())
 
     assert not workshop.jobs.extend_lease(job.id, str(job.worker), now() + LEASE)
 

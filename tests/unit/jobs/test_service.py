@@ -79,7 +79,7 @@ def test_a_job_that_the_wire_took_before_it_broke_is_submitted(workshop: Worksho
     """The broker took it, a worker started it, then the answer was lost."""
 
     def take_and_break(job: Job) -> None:
-        workshop.jobs.update(job.started(worker="w", lease=LEASE))
+        workshop.jobs.update(job, job.started(worker="w", lease=LEASE))
         workshop.line.is_up = False
 
     workshop.line.on_enqueue = take_and_break
@@ -139,7 +139,7 @@ def test_cancelling_twice_is_no_error(workshop: Workshop) -> None:
 
 def test_what_has_ended_cannot_be_cancelled(workshop: Workshop) -> None:
     job = workshop.started()
-    workshop.jobs.update(job.ended(Status.FINISHED, keep=KEEP))
+    workshop.jobs.update(job, job.ended(Status.FINISHED, keep=KEEP))
 
     with pytest.raises(errors.Conflict, match="already finished"):
         workshop.service().cancel(job.id)

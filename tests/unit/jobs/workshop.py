@@ -123,9 +123,10 @@ class Workshop:
 
     def started(self, *, worker: str = WORKER, lease: timedelta = LEASE, **facts: Any) -> Job:
         """Record a job that a worker has."""
-        job = self.queued(**facts).started(worker=worker, lease=lease)
-        self.jobs.update(job)
-        return job
+        job = self.queued(**facts)
+        started = job.started(worker=worker, lease=lease)
+        self.jobs.update(job, started)
+        return started
 
     def runner(
         self,

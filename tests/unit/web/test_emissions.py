@@ -292,7 +292,7 @@ def test_where_sessions_stand_is_known_with_place_and_estimate(desk: Desk) -> No
     for job in (running, *waiting, replace(JOB, id="z", session_id=None)):
         desk.jobs.add(job)
     started = running.started(worker="w", lease=KEEP)
-    desk.jobs.update(started)
+    desk.jobs.update(running, started)
     found = list(emissions.standings(event_of(running, started), jobs=desk.jobs))
 
     assert [("first", 0), ("second", 1), ("third", 2)] == [
