@@ -114,7 +114,7 @@ class _Bench:
         self, what: str, ready: Ready, *, work: float, share: float = 1.0, warm: int = 1
     ) -> Row:
         """Measure a part of something with both; `work` is that of the whole, in operations."""
-        runs = 5 if self.at.is_card else 1 + (work < _QUICK)
+        runs = 5 if self.at.is_card else 1 + 2 * (work < _QUICK)
         fused = self.at.seconds(ready(self.fused), runs=runs, warm=warm) / share
         with self._as_the_original_does():
             # nothing is prepared on a processor, and the first run is as quick as the next
