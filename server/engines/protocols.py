@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from server.media.clip import Clip
+from server.media.window import Window
 from variations import Variation
 
 OnStep = Callable[[int, int], None]
@@ -36,6 +37,7 @@ class Brief:
         steps: solver steps, or None for the preset's.
         seed: what is random is drawn from it alone.
         bpm: tempo the DAW knows, as a hint.
+        keeps_groove: of an inpainting, whether what was in the windows lends its groove.
     """
 
     variation: Variation | None
@@ -47,6 +49,7 @@ class Brief:
     steps: int | None = None
     seed: int = 0
     bpm: float | None = None
+    keeps_groove: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +96,57 @@ class Transforms(Protocol):
         engine without previews never calls `on_preview`.
 
         Raises:
+            errors.EngineFailed: the engine could not do it, with a sentence for the musician.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inpainting:
+    """One take of an inpainting.
+
+    Attributes:
+        clip: length and rate of the source; one or two channels. What it holds outside the windows
+            is the engine's guess at the source there, of use for joining alone.
+        heard: JSON-able facts about the music around the windows.
+        understood: words of the prompt that had an effect.
+        ignored: words of the prompt that had none.
+        guessed: the preset taken as a guess where nothing was understood, or None.
+        notices: what the musician should know.
+        model: which weights played, as names and texts; empty for an engine without weights.
+        made: JSON-able facts of how it was made.
+    """
+
+    clip: Clip
+    heard: Mapping[str, Any] = field(default_factory=dict)
+    understood: tuple[str, ...] = ()
+    ignored: tuple[str, ...] = ()
+    guessed: str | None = None
+    notices: tuple[str, ...] = ()
+    model: Mapping[str, str] = field(default_factory=dict)
+    made: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Inpaints(Protocol):
+    """Plays something else in windows of a clip, so that it belongs to the music around them."""
+
+    def inpaint(
+        self,
+        clip: Clip,
+        windows: Sequence[Window],
+        brief: Brief,
+        *,
+        takes: int,
+        on_step: OnStep,
+    ) -> list[Inpainting]:
+        """Return takes of the clip with something else in the windows.
+
+        The windows are in samples of the clip, in order, without overlap; what is in them is not
+        heard, unless the brief asks for its groove. Take k is the one of the seed `brief.seed + k`,
+        whatever the number of takes.
+
+        Raises:
+            errors.InvalidInput: the windows are longer than the engine can do; names `windows`.
             errors.EngineFailed: the engine could not do it, with a sentence for the musician.
         """
         ...
