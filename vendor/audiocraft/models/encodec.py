@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from audiocraft.modules.seanet import SEANetConfig, SEANetDecoder, SEANetEncoder
+from audiocraft.modules.tiling import Rates
 
 
 class EncodecModel(nn.Module):
@@ -30,6 +31,11 @@ class EncodecModel(nn.Module):
     def frame_rate(self) -> float:
         """Latent frames a second."""
         return self.sample_rate / self.hop_length
+
+    @property
+    def reach_frames(self) -> int:
+        """How many frames away the samples are, at most, that the encoder's convolutions hear."""
+        return Rates.of(self.encoder.model).context
 
     def encode(
         self, x: Tensor, *, tile_frames: int | None = None, precision: torch.dtype | None = None

@@ -14,6 +14,7 @@ from torch.nn import functional
 
 from audiocraft.models import solvers
 from audiocraft.models.fused import FusedFlow
+from audiocraft.models.inpainting import Kept, held
 from audiocraft.models.solvers import Draw, OnStep, Regularization, Velocity
 from audiocraft.models.windows import Windows, windowed
 from audiocraft.modules.conditioners import ConditioningAttributes, ConditioningProvider
@@ -230,11 +231,12 @@ class FlowModel(nn.Module):
         draw: Draw,
         watch: Watch = UNWATCHED,
         windows: Windows | None = None,
+        kept: Kept | None = None,
     ) -> Tensor:
         """Integrate `start` `[B or 1, C, T]` from the source to the target flow step.
 
         Upwards the velocity is guided by the descriptions, downwards it is not. A latent longer
-        than the model's window needs `windows`.
+        than the model's window needs `windows`. What is `kept` is painted around.
 
         Raises:
             ValueError: the numbers of latents and descriptions do not fit.
@@ -249,6 +251,8 @@ class FlowModel(nn.Module):
         velocity = self.evaluation(condition, mask, grid, guided=solve.is_upwards)
         if windows is not None:
             velocity = windowed(velocity, windows, between=told.again)
+        if kept is not None:
+            velocity = held(velocity, kept, start=z, flowstep=solve.source_flowstep)
         if watch.estimates is not None:
             velocity = _foreseen(velocity, watch.estimates, round(watch.estimate_at * solve.steps))
         return _solved(z, grid, velocity, solve, draw=draw, on_step=told)

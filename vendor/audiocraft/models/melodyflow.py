@@ -12,6 +12,7 @@ from audiocraft.models import loaders
 from audiocraft.models.encodec import EncodecModel
 from audiocraft.models.flow import UNWATCHED, Estimates, FlowModel, Solve, Watch, sample_posterior
 from audiocraft.models.genmodel import BaseGenModel
+from audiocraft.models.inpainting import Kept
 from audiocraft.models.solvers import Draw, OnStep, Regularization
 from audiocraft.models.windows import Windows, cover
 
@@ -267,11 +268,12 @@ class MelodyFlow(BaseGenModel):
         *,
         watch: Watch = UNWATCHED,
         rows: int | None = None,
+        kept: Kept | None = None,
     ) -> Tensor:
         """Return the latents `[n, C, T]` of a pivot `[1 or n, C, T]` under n descriptions.
 
-        Progress counts the evaluations of all descriptions; `rows` of them at most are done at a
-        time, without any other difference.
+        What is `kept`, one latent for all, is painted around. Progress counts the evaluations of
+        all descriptions; `rows` of them at most are done at a time, without any other difference.
 
         Raises:
             ValueError: the numbers of pivots and descriptions differ.
@@ -294,6 +296,7 @@ class MelodyFlow(BaseGenModel):
                         estimates=foreseen,
                     ),
                     windows=self.windows(pivot.shape[-1]),
+                    kept=kept,
                 )
             )
             done_before += solve.evaluations
