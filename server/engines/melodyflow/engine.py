@@ -14,17 +14,24 @@ from audiocraft.models import MelodyFlow
 from audiocraft.models.flow import Watch
 from torch import Tensor
 
-from server import errors
-from server.engines.melodyflow import plan
-from server.engines.melodyflow.inversions import InversionKey, Inversions, digest
+from server.engines.melodyflow import pivots, plan
+from server.engines.melodyflow.inversions import Inversions
 from server.engines.melodyflow.memory import Memory
+from server.engines.melodyflow.painting import Painter
+from server.engines.melodyflow.pivots import CODEC_UNITS, Pivots, Sound
 from server.engines.melodyflow.plan import Group, Ledger
-from server.engines.protocols import Brief, OnPreview, OnStep, Transformation, tell_nobody
-from server.media import mastering, resample, window
+from server.engines.melodyflow.sounds import heard_by, prepared
+from server.engines.protocols import (
+    Brief,
+    Inpainting,
+    OnPreview,
+    OnStep,
+    Transformation,
+    tell_nobody,
+)
+from server.media import mastering
 from server.media.clip import Clip
-
-CODEC_UNITS = 2
-"""What encoding or decoding a clip counts in progress, beside the flow model's evaluations."""
+from server.media.window import Window
 
 PREVIEW_AT = 0.6
 """Share of the generation after which its end is foreseen."""
@@ -37,10 +44,9 @@ class _Task:
     """One transform under way: what every stage of it needs."""
 
     source: Clip
-    prepared: Clip
+    sound: Sound
     ledger: Ledger
     results: dict[int, Transformation] = field(default_factory=dict)
-    posterior: Tensor | None = None
 
 
 class MelodyFlowEngine:
@@ -59,6 +65,9 @@ class MelodyFlowEngine:
         self._identity = dict(identity)
         self._memory = memory
         self._inversions = inversions
+        self._pivots = Pivots(
+            model=model, identity=self._identity, memory=memory, inversions=inversions
+        )
 
     def transform(
         self,
@@ -78,7 +87,7 @@ class MelodyFlowEngine:
         groups = plan.grouped(briefs)
         task = _Task(
             source=clip,
-            prepared=_prepared(clip, self._model),
+            sound=Sound(prepared=prepared(clip, self._model)),
             ledger=Ledger(on_step, _units(groups)),
         )
         previews = _Previews(on_preview, len(briefs))
@@ -90,6 +99,27 @@ class MelodyFlowEngine:
             for group in groups:
                 self._edit(task, group, briefs, previews)
         return [task.results[place] for place in range(len(briefs))]
+
+    def inpaint(
+        self,
+        clip: Clip,
+        windows: Sequence[Window],
+        brief: Brief,
+        *,
+        takes: int,
+        on_step: OnStep,
+    ) -> list[Inpainting]:
+        """Return takes of the clip with something else in its windows.
+
+        Raises:
+            errors.OutOfMemory: even the smallest way of doing it did not fit.
+            errors.DeviceLost: the device failed and is of no use to this process any more.
+            errors.EngineFailed: what came out is no sound.
+        """
+        painter = Painter(pivots=self._pivots)
+        with self._memory.minded(), torch.no_grad():
+            clips, made = painter.paint(clip, windows, brief, takes=takes, on_step=on_step)
+        return [Inpainting(clip=each, model=self._identity, made=made) for each in clips]
 
     def warm(self) -> None:
         """Compute something small: libraries prepare themselves at the first use."""
@@ -105,6 +135,7 @@ class MelodyFlowEngine:
     def close(self) -> None:
         """Give the memory and the device back."""
         self._inversions.forget()
+        del self._pivots
         self._model.lm.evaluation = self._model.lm.naive  # the other one and the model hold it
         del self._model
         self._memory.close()
@@ -112,7 +143,9 @@ class MelodyFlowEngine:
     def _edit(
         self, task: _Task, group: Group, briefs: Sequence[Brief], previews: "_Previews"
     ) -> None:
-        pivot, origin = self._pivot(task, group)
+        pivot, origin = self._pivots.pivot(
+            task.sound, group.editing, seed=group.seed, ledger=task.ledger
+        )
         latents = self._generated(task, group, pivot, previews)
         for number, (place, latent) in enumerate(zip(group.places, latents, strict=True)):
             told = task.ledger.stage(CODEC_UNITS)
@@ -120,39 +153,6 @@ class MelodyFlowEngine:
             made = self._made(group, pivot, "shared" if number else origin)
             task.results[place] = self._told(clip, briefs[place], made)
             told(1, 1)
-
-    def _pivot(self, task: _Task, group: Group) -> tuple[Tensor, str]:
-        """Return the inversion of the clip, and whether it was computed."""
-        encoded = task.ledger.stage(CODEC_UNITS)
-        told = task.ledger.stage(group.editing.inversion().evaluations)
-        inverted = plan.paced(told, self._model.device)
-        key = InversionKey(
-            sound=digest(task.prepared),
-            model=" ".join(self._identity.values()),
-            editing=group.editing,
-            seed=group.seed,
-        )
-        kept = self._inversions.find(key)
-        if kept is not None:
-            told(1, 1)
-            return kept.to(self._model.device), "cached"
-        posterior = self._encoded(task)
-        encoded(1, 1)
-
-        def invert(_rows: int | None) -> Tensor:
-            draw = plan.noise_of(group.seed)
-            start = self._model.lm.source_latent(posterior, draw)
-            return self._model.invert(start, group.editing, draw=draw, on_step=inverted)
-
-        pivot = self._memory.solve(invert, size=posterior.shape[-1])
-        self._inversions.keep(key, pivot)
-        return pivot, "computed"
-
-    def _encoded(self, task: _Task) -> Tensor:
-        if task.posterior is None:
-            waveform = torch.from_numpy(task.prepared.samples)[None]
-            task.posterior = self._memory.encode(self._model, waveform)
-        return task.posterior
 
     def _generated(self, task: _Task, group: Group, pivot: Tensor, previews: "_Previews") -> Tensor:
         units = group.editing.generation().evaluations * len(group.places)
@@ -180,11 +180,9 @@ class MelodyFlowEngine:
         Raises:
             errors.EngineFailed: it is no sound.
         """
-        audio = self._memory.decode(self._model, latent)[0].float().cpu().numpy()
-        if not np.isfinite(audio).all():
-            raise errors.EngineFailed("The model's output is not a sound; please try another seed.")
-        samples = window.fit_length(audio, task.prepared.length)
-        matched = mastering.match(Clip(samples, self._model.sample_rate), task.prepared)
+        length = task.sound.prepared.length
+        clip = heard_by(self._model, self._memory, latent, length=length)
+        matched = mastering.match(clip, task.sound.prepared)
         return mastering.finished(matched, like=task.source)
 
     def _made(self, group: Group, pivot: Tensor, inversion: str) -> dict[str, Any]:
@@ -223,18 +221,9 @@ class _Previews:
             self._show([self._clips[place] for place in sorted(self._clips)])
 
 
-def _prepared(clip: Clip, model: MelodyFlow) -> Clip:
-    """Return the clip at the rate and with the channels of the model."""
-    channels = (
-        clip.as_stereo() if model.audio_channels == 2 else clip.with_samples(clip.mono()[None])
-    )
-    return resample.resample(channels, model.sample_rate)
-
-
 def _units(groups: Sequence[Group]) -> int:
     return sum(
-        CODEC_UNITS * (1 + len(group.places))
-        + group.editing.inversion().evaluations
-        + group.editing.generation().evaluations * len(group.places)
+        pivots.units(group.editing)
+        + (CODEC_UNITS + group.editing.generation().evaluations) * len(group.places)
         for group in groups
     )
