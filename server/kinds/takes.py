@@ -5,7 +5,7 @@ Knows reports, names and files; what else was asked for in the same job it does 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from server.engines.catalog import ENGINES
 from server.engines.protocols import Transformation
@@ -14,14 +14,13 @@ from server.jobs.ports import Artifact
 from server.jobs.record import Role
 from server.kinds import passages
 from server.kinds.choices import Choice
+from server.kinds.fields import Format
 from server.kinds.passages import Passage, Placed
 from server.media import codec, formats
 from server.media.clip import Clip
 
 if TYPE_CHECKING:
     from server.media.analysis import Original
-
-Format = Literal["wav", "flac", "mp3", "ogg"]
 
 LOSSY = "This format changes every sample a little, outside the passage as well."
 

@@ -1,21 +1,20 @@
 """Job kind `transform`: the same music, played by something else."""
 
-import random
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from server import errors
-from server.engines.catalog import ENGINES
 from server.engines.protocols import Brief, Transforms
 from server.jobs.context import Context
 from server.jobs.kind import JobSpec, Number
 from server.jobs.record import Role
 from server.kinds import choices, passages, recipe, takes
 from server.kinds.choices import CUSTOM, Choice, Choices, Prompt
+from server.kinds.fields import EngineName, Format, Seconds, Seed, Tempo, random_seed
 from server.kinds.passages import Passage
-from server.kinds.takes import Format, Take
+from server.kinds.takes import Take
 from server.media import codec
 from server.media.clip import Clip
 
@@ -24,15 +23,12 @@ QUEUE = "audio"
 CAPABILITY = "transforms"
 SUMMARY = "Plays the same music with something else: tempo, chords and length are kept."
 
-LARGEST_RANDOM_SEED = 99999
 DEFAULT_FLOWSTEP = 0.12
 
 ONE_AT_A_TIME = "There is one variation at a time here; POST /jobs takes a list in variations."
 """Older clients expect one sound, so a list is refused rather than cut short."""
 
 NO_PREVIEW = "There was no preview: the engine gave none."
-
-Seconds = Annotated[Number, Field(ge=0, allow_inf_nan=False)]
 
 
 class Spec(JobSpec):
@@ -62,13 +58,8 @@ class Spec(JobSpec):
         description="In [0, 1]; how much the arranger changes. Unset: from flowstep.",
     )
     solver: Literal["euler", "midpoint"] = "euler"
-    seed: Annotated[int, Field(ge=0, le=2**63 - 1)] = Field(
-        default_factory=lambda: random.randint(0, LARGEST_RANDOM_SEED),  # noqa: S311 - no secret
-        description="Same seed, same result; -1 or none draws one.",
-    )
-    bpm: Annotated[Number, Field(ge=20, le=400, allow_inf_nan=False)] | None = Field(
-        None, description="The tempo, if the DAW knows it."
-    )
+    seed: Seed = Field(default_factory=random_seed)
+    bpm: Tempo | None = Field(None, description="The tempo, if the DAW knows it.")
     start_seconds: Seconds | None = Field(
         None, description="Only what follows it changes; every sample before stays as it is."
     )
@@ -79,15 +70,8 @@ class Spec(JobSpec):
         default=False,
         description="Show an unfinished result while the job runs, if the engine gives one.",
     )
-    engine: str = Field("auto", description="auto, or an engine's name.")
+    engine: EngineName = "auto"
     format: Format = "wav"
-
-    @field_validator("seed", mode="before")
-    @classmethod
-    def _draw_a_seed(cls, seed: object) -> object:
-        if seed in (None, -1, "", "-1"):
-            return random.randint(0, LARGEST_RANDOM_SEED)  # noqa: S311 - no secret
-        return seed
 
     @field_validator("variation")
     @classmethod
@@ -99,14 +83,6 @@ class Spec(JobSpec):
     @classmethod
     def _listed(cls, value: object) -> object:
         return choices.listed(value)
-
-    @field_validator("engine")
-    @classmethod
-    def _known_engine(cls, name: str) -> str:
-        if name != "auto" and name not in ENGINES:
-            known = ", ".join(("auto", *ENGINES))
-            raise ValueError(f"there is no engine of that name; known: {known}")
-        return name
 
     @model_validator(mode="after")
     def _chosen_once(self) -> "Spec":

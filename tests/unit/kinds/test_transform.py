@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from server import errors, kinds
 from server.engines.catalog import ENGINES
-from server.kinds import transform
+from server.kinds import fields, transform
 
 SOURCE = "a" * 32
 
@@ -67,7 +67,7 @@ def test_a_custom_variation_needs_words() -> None:
 
 @pytest.mark.parametrize("seed", [None, -1, "-1", ""])
 def test_no_seed_draws_one(seed: object) -> None:
-    assert 0 <= _spec(seed=seed).seed <= transform.LARGEST_RANDOM_SEED
+    assert 0 <= _spec(seed=seed).seed <= fields.LARGEST_RANDOM_SEED
 
 
 @given(st.integers(0, 2**63 - 1))
