@@ -100,15 +100,15 @@ def check_name(name: str, *, field: str) -> None:
         raise errors.NoSuchVariation(f"Unknown variation: {name[:64]}", field=field)
 
 
-def check_words(choice: Choice, *, within: str = "") -> None:
-    """Refuse `custom` without words; `within` is where in the request the choice stands.
+def check_words(choice: Choice, *, field: str = "custom_prompt") -> None:
+    """Refuse `custom` without words; `field` is where in the request they belong.
 
     Raises:
         errors.InvalidInput: it needs a prompt.
     """
     if choice.variation == CUSTOM and not choice.words:
-        words = "The variation custom needs a custom_prompt."
-        raise errors.InvalidInput(words, field=f"{within}custom_prompt")
+        words = f"The variation custom needs a {field.rpartition('.')[2]}."
+        raise errors.InvalidInput(words, field=field)
 
 
 def check_list(choices: tuple[Choice, ...]) -> None:
@@ -122,7 +122,7 @@ def check_list(choices: tuple[Choice, ...]) -> None:
     for number, choice in enumerate(choices):
         place = f"variations.{number}"
         check_name(choice.variation, field=f"{place}.variation")
-        check_words(choice, within=f"{place}.")
+        check_words(choice, field=f"{place}.custom_prompt")
         if choice in choices[:number]:
             raise errors.InvalidInput(
                 "The same choice stands in variations twice; it would sound the same.", field=place

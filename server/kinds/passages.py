@@ -5,33 +5,24 @@ given some of the music on either side, so that it finds tempo, harmony and soun
 Knows clips and windows; no engine and no job.
 """
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from server import errors
+from server.kinds.insertions import (
+    MIXED_DOWN,
+    ROUNDING_SECONDS,
+    SHORTEST_SECONDS,
+    prepared,
+)
 from server.media import window
-from server.media.clip import Clip, Samples
+from server.media.clip import Clip
 from server.media.window import Law, Window
 
 CONTEXT_SECONDS = 4.0
 """Music the engine hears on either side: a bar at 60 BPM, two at 120. Enough for tempo and chords,
 and with it a passage of 20 s still fits the 30 s that a model hears at once."""
-
-CROSSFADE_SECONDS = 0.030
-"""Off the beat 5 ms can be heard as a seam, 30 ms cannot."""
-
-SHORTEST_SECONDS = 0.25
-"""Below that the crossfades are a quarter of the passage, and no note of it would be whole."""
-
-ROUNDING_SECONDS = 0.001
-"""How far beyond the end a passage may reach: clients show a length in milliseconds."""
-
-MIXED_DOWN = "The source is mono, so the new passage was mixed down to mono."
-TWO_CHANNELS = "The source has more than two channels; the first two were used."
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -76,8 +67,7 @@ class Passage:
     @property
     def overlap(self) -> int:
         """Samples of each crossfade."""
-        longest = round(CROSSFADE_SECONDS * self.source.sample_rate)
-        return min(longest, self.part.length // 2)
+        return window.overlap_of(self.part, self.source.sample_rate)
 
     @property
     def start_seconds(self) -> float:
@@ -106,7 +96,7 @@ class Passage:
         if (played.length, played.sample_rate) != (self.heard.length, self.source.sample_rate):
             raise errors.EngineFailed("The engine returned a sound of another length.")
         offset = self.part.start - self.heard.start
-        content = _with_channels(played, self.source.channels)
+        content = played.in_channels(self.source.channels).samples
         content = content[:, offset : offset + self.part.length]
         laws = window.laws_for(self.source, self.part, content, overlap=self.overlap)
         clip = window.replace(self.source, self.part, content, overlap=self.overlap, law=laws)
@@ -123,8 +113,7 @@ def passage(source: Clip, start_seconds: float | None, end_seconds: float | None
     everything = Window(0, source.length)
     if start_seconds is None and end_seconds is None:
         return Passage(source, everything, everything, is_everything=True)
-    notices = (TWO_CHANNELS,) if source.channels > 2 else ()
-    source = source.as_stereo() if source.channels > 2 else source
+    source, notices = prepared(source)
     rate = source.sample_rate
     start = 0 if start_seconds is None else round(start_seconds * rate)
     end = source.length if end_seconds is None else min(round(end_seconds * rate), source.length)
@@ -195,7 +184,7 @@ def report(placed: Placed, stored: Clip, where: Passage) -> dict[str, Any]:
 
     rate, part, heard = where.source.sample_rate, where.part, where.heard
     first, last = seams.measure(where.source, placed.clip, part, overlap=where.overlap)
-    kept, written = (_outside_hash(clip, part) for clip in (where.source, stored))
+    kept, written = (window.outside_digest(clip, [part]) for clip in (where.source, stored))
     return {
         "start_seconds": where.start_seconds,
         "end_seconds": where.end_seconds,
@@ -207,18 +196,3 @@ def report(placed: Placed, stored: Clip, where: Passage) -> dict[str, Any]:
             "end": {**last.as_dict(), "law": placed.laws[1]} if last else None,
         },
     }
-
-
-def _outside_hash(clip: Clip, part: Window) -> str:
-    """Return the hash of the samples before and after a part, as little-endian float32."""
-    digest = hashlib.sha256()
-    for samples in (clip.samples[:, : part.start], clip.samples[:, part.end :]):
-        digest.update(str(samples.shape).encode())
-        digest.update((samples.astype("<f4") + np.float32(0.0)).tobytes())  # -0.0 is 0.0
-    return digest.hexdigest()
-
-
-def _with_channels(played: Clip, channels: int) -> Samples:
-    if played.channels == channels:
-        return played.samples
-    return played.mono()[None] if channels == 1 else played.as_stereo().samples

@@ -55,13 +55,13 @@ def write(take: Take, where: Passage, fmt: Format, *, engine: str, seed: int) ->
         "comment": f"engine: {engine}; model: {model}; seed: {seed}",
         "copyright": ENGINES[engine].licence,
     }
-    return codec.encode(take.placed.clip, fmt, subtype=_subtype(where, fmt), tags=tags)
+    subtype = "PCM_16" if where.is_everything else subtype_for(where.source, fmt)
+    return codec.encode(take.placed.clip, fmt, subtype=subtype, tags=tags)
 
 
-def _subtype(where: Passage, fmt: Format) -> codec.Subtype:
-    if where.is_everything:
-        return "PCM_16"
-    exact = codec.exact_subtype(where.source)
+def subtype_for(source: Clip, fmt: Format) -> codec.Subtype:
+    """Return the shortest coding that loses nothing of a source, as far as the format has one."""
+    exact = codec.exact_subtype(source)
     return "PCM_24" if exact == "FLOAT" and fmt == "flac" else exact
 
 

@@ -60,6 +60,18 @@ class Clip:
         rows = self.samples[[0, 0]] if self.channels == 1 else self.samples[:2]
         return self.with_samples(rows)
 
+    def in_channels(self, channels: int) -> Self:
+        """Return one channel or two: mixed down, doubled, or the first two.
+
+        Raises:
+            ValueError: another number is asked for, and the clip does not have it.
+        """
+        if self.channels == channels:
+            return self
+        if channels not in (1, 2):
+            raise ValueError(f"a clip of {self.channels} channels has no {channels}")
+        return self.with_samples(self.mono()[None]) if channels == 1 else self.as_stereo()
+
     def with_samples(self, samples: Samples) -> Self:
         """Return a clip of the same rate with other samples `[C, N]`."""
         return type(self)(np.ascontiguousarray(samples, dtype=np.float32), self.sample_rate)

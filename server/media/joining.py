@@ -19,9 +19,6 @@ from server.media.window import Law, Window, cut
 ALIGNMENT_SECONDS = 0.010
 """How far the new sound is shifted at most: less than anybody hears as early or late."""
 
-CROSSFADE_SECONDS = 0.030
-"""Off the beat 5 ms can be heard as a seam, 30 ms cannot."""
-
 SIDE_SECONDS = 3.0
 """How much of either side of a seam is heard for its loudness."""
 
@@ -61,18 +58,13 @@ class Joint:
         }
 
 
-def overlap_of(part: Window, sample_rate: int) -> int:
-    """Return the samples of each crossfade of a window."""
-    return min(round(CROSSFADE_SECONDS * sample_rate), part.length // 2)
-
-
 def join(source: Clip, played: Clip, part: Window) -> tuple[Clip, Joint]:
     """Return the source with the window of `played` in it.
 
     Both have the same length, rate and channels. Everything outside the window is bit-identical.
     `played` may hold anything around the window; some milliseconds of it may be used.
     """
-    overlap = overlap_of(part, source.sample_rate)
+    overlap = window.overlap_of(part, source.sample_rate)
     shift, likeness = _shift(source, played, part, overlap)
     content = _taken(played, part, shift)
     content, gains = _levelled(source, content, part)

@@ -5,6 +5,8 @@ beats: the caller decides where to cut. Fade curves are read at the middle of ea
 the falling one is the rising one mirrored and no sample of an overlap is lost to a zero.
 """
 
+import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -17,6 +19,10 @@ Law = Literal["equal_power", "equal_gain"]
 
 ALIKE = 0.5
 """Correlation above which two sounds add up as amplitudes rather than as powers."""
+
+
+CROSSFADE_SECONDS = 0.030
+"""Off the beat 5 ms can be heard as a seam, 30 ms cannot."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +44,11 @@ class Window:
     def length(self) -> int:
         """Number of samples."""
         return self.end - self.start
+
+
+def overlap_of(window: Window, sample_rate: int) -> int:
+    """Return the samples of each crossfade of what is put into a window."""
+    return min(round(CROSSFADE_SECONDS * sample_rate), window.length // 2)
 
 
 def rising(length: int, law: Law) -> Samples:
@@ -132,6 +143,18 @@ def replace(
     )
     samples = crossfade(samples, clip.samples[:, window.end - after :], overlap=after, law=last)
     return clip.with_samples(samples)
+
+
+def outside_digest(clip: Clip, windows: Sequence[Window]) -> str:
+    """Return the SHA-256 of the samples outside of windows, in order, as little-endian float32."""
+    digest = hashlib.sha256()
+    starts = [0, *(each.end for each in windows)]
+    ends = [*(each.start for each in windows), clip.length]
+    for start, end in zip(starts, ends, strict=True):
+        samples = clip.samples[:, start:end]
+        digest.update(str(samples.shape).encode())
+        digest.update((samples.astype("<f4") + np.float32(0.0)).tobytes())  # -0.0 is 0.0
+    return digest.hexdigest()
 
 
 def fade_edges(samples: Samples, length: int) -> Samples:

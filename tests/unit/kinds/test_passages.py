@@ -10,12 +10,13 @@ from hypothesis import strategies as st
 
 from server import errors, kinds
 from server.engines.protocols import Transformation
-from server.kinds import passages, takes, transform
+from server.kinds import insertions, passages, takes, transform
 from server.kinds.choices import Choice
-from server.kinds.passages import CONTEXT_SECONDS, CROSSFADE_SECONDS, Passage, passage
+from server.kinds.passages import CONTEXT_SECONDS, Passage, passage
 from server.kinds.takes import Format, Take
 from server.media import codec
 from server.media.clip import Clip
+from server.media.window import CROSSFADE_SECONDS
 from tests import music
 
 RATES = st.sampled_from([8000, 11025, 16000, 44100])
@@ -117,7 +118,7 @@ def test_stereo_is_mixed_down_into_a_mono_source_and_told() -> None:
     placed = passage(source, 0.2, None).placed(played)
 
     assert 1 == placed.clip.channels
-    assert (passages.MIXED_DOWN,) == placed.notices
+    assert (insertions.MIXED_DOWN,) == placed.notices
     np.testing.assert_allclose(played.mono()[4000:], placed.clip.samples[0, 4000:], atol=1e-7)
 
 
@@ -131,7 +132,7 @@ def test_more_than_two_channels_become_two_and_told() -> None:
     where = passage(sound(1.0, channels=4), 0.2, None)
 
     assert 2 == where.source.channels
-    assert (passages.TWO_CHANNELS,) == where.notices
+    assert (insertions.TWO_CHANNELS,) == where.notices
 
 
 def test_what_is_alike_is_joined_by_gain() -> None:
