@@ -15,12 +15,20 @@ import numpy as np
 from server.config import Settings
 from server.engines.arranger import assets, blend, harmony, orchestrate, prompt
 from server.engines.arranger.ear import Ear
+from server.engines.arranger.inpainting import paint
 from server.engines.arranger.listening.transcribe import open_transcriber
 from server.engines.arranger.prompt import Reading
 from server.engines.arranger.render import Orchestra
 from server.engines.arranger.score import Heard, Score
 from server.engines.catalog import Availability
-from server.engines.protocols import Brief, OnPreview, OnStep, Transformation, tell_nobody
+from server.engines.protocols import (
+    Brief,
+    Inpainting,
+    OnPreview,
+    OnStep,
+    Transformation,
+    tell_nobody,
+)
 from server.media import mastering, resample, window
 from server.media.clip import Clip, Samples
 
@@ -76,7 +84,8 @@ class Arranger:
         """Find the two assets and open them; without them the stand-ins play, and say so."""
         model = assets.find_transcription_model(transcription_model)
         bank = assets.find_sound_bank(data_dir, sound_bank)
-        self._ear = Ear(open_transcriber(model.path))
+        self._transcriber = open_transcriber(model.path)
+        self._ear = Ear(self._transcriber)
         self._orchestra = Orchestra(bank.path)
         self._assets_used = {
             "transcription": "basic-pitch" if model.is_available else "spectral",
@@ -109,6 +118,59 @@ class Arranger:
             )
             for number, plan in enumerate(plans)
         ]
+
+    def inpaint(
+        self,
+        clip: Clip,
+        windows: Sequence[window.Window],
+        brief: Brief,
+        *,
+        takes: int,
+        on_step: OnStep,
+    ) -> list[Inpainting]:
+        """Return takes of new music for the windows, over what the song goes on doing there.
+
+        A take holds the source itself, at most two channels of it, except for the windows and a
+        tenth of a second on either side. It is listened to once for all takes.
+
+        Raises:
+            errors.InvalidInput: a window is too long or leaves the clip; names `windows`.
+        """
+        reading, total = _reading(brief), _LISTENED + takes * (STEPS - _LISTENED)
+        on_step(0, total)
+        canvas = paint.prepare(
+            clip,
+            windows,
+            brief,
+            transcriber=self._transcriber,
+            on_step=lambda done, of: on_step(_LISTENED * done // max(of, 1), total),
+        )
+        return [
+            self._inpainting(
+                paint.paint(
+                    canvas,
+                    reading,
+                    self._orchestra,
+                    seed=brief.seed + number,
+                    on_step=_turn(on_step, number, takes),
+                ),
+                canvas,
+                reading,
+            )
+            for number in range(takes)
+        ]
+
+    def _inpainting(self, take: paint.Take, canvas: paint.Canvas, reading: Reading) -> Inpainting:
+        return Inpainting(
+            clip=take.clip,
+            heard={**paint.heard_facts(canvas.context), **self._assets_used},
+            understood=reading.understood,
+            ignored=reading.ignored,
+            guessed=reading.guessed,
+            notices=(*paint.notices(canvas.context), *self._lacks),
+            model={"name": "arranger", **self._assets_used, "device": "cpu"},
+            made=take.made,
+        )
 
     def _carry_out(
         self, plan: _Plan, clip: Clip, source: Clip, on_step: OnStep, *, is_shared: bool

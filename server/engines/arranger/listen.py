@@ -71,9 +71,12 @@ def listen(
     *,
     transcriber: Transcriber,
     bpm: float | None = None,
+    beats: tempo.Beats | None = None,
     on_step: OnStep | None = None,
 ) -> Heard:
     """Return what is heard in a clip; `bpm` is the tempo a DAW knows, as a hint.
+
+    Where the caller knows the `beats`, they are not looked for.
 
     Any finite clip will do: where there is nothing to hear, nothing is heard.
     """
@@ -86,7 +89,8 @@ def listen(
     envelope = spectrum.onset_envelope(samples, ANALYSIS_RATE, hop=notes.ENVELOPE_HOP)
     report(_LAYERS, STEPS)
     judged = _judge(layers, transcriber, report)
-    beats = tempo.find_beats(envelope, clip.seconds, bpm=bpm)
+    if beats is None:
+        beats = tempo.find_beats(envelope, clip.seconds, bpm=bpm)
     tuning = spectrum.estimate_tuning(harmonic, ANALYSIS_RATE)
     semitones = spectrum.cqt_levels(harmonic, ANALYSIS_RATE, hop=_SUSTAIN_HOP, tuning_cents=tuning)
     report(_SEMITONES, STEPS)

@@ -1,0 +1,244 @@
+"""The beat through a gap: one grid that both sides keep, bent where they do not agree.
+
+A grid of one tempo is fitted to the onsets of all heard stretches at once. Then its error is
+followed from passage to passage; where that is more than chance, a smooth curve through the errors
+bends the grid, also where nothing was heard. Knows onset envelopes; nothing of pitches or bars.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from server.engines.arranger.listening.tempo import DEFAULT_BPM, EDGE_SECONDS, Beats
+from server.engines.arranger.spans import Span, holds
+from server.media import rhythm
+from server.media.clip import Samples
+
+_HINT_TOLERANCE = 0.02
+_BLUR_FRAMES = 1.5
+_MEAN_SECONDS = 0.5
+_REACHES = ((0.012, 31, 0.5, 0.006), (0.0012, 25, 0.012, 0.002), (0.0002, 17, 0.003, 0.0005))
+"""Search for tempo and phase, coarse to fine: share of the tempo to either side and steps in it,
+share of the beat (first) or seconds to either side, and seconds a step."""
+
+_HALF_BEAT = 0.5
+_BEATS_A_BAR = 4
+_PASSAGE_SECONDS = 6.0
+_PASSAGE_STEP_SECONDS = 1.5
+_FEWEST_BEATS = 4
+_FOLLOWED_SECONDS = 0.06
+_OFFSET_STEP_SECONDS = 0.002
+_CHANCE_SECONDS = 0.015
+"""Errors of a grid that wander by less are those of measuring them."""
+
+_CLEAR = 1.5
+_UNEVEN_SECONDS = 0.02
+
+Times = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pulse:
+    """Beats of a whole clip, and whether there were any to hear.
+
+    Attributes:
+        beats: as the listener wants them, in the clip's time.
+        is_audible: whether the onsets have a pulse at all; else the beats are a mere ruler.
+        bends: whether the tempo changes through the clip.
+    """
+
+    beats: Beats
+    is_audible: bool
+    bends: bool
+
+
+def find(
+    envelope: Samples, bass: Samples, heard: Sequence[Span], seconds: float, *, bpm: float | None
+) -> Pulse:
+    """Return the beats of a clip from the onsets of its heard stretches.
+
+    `envelope` `[T]` holds all onsets and `bass` `[T]` those of the low notes, both at
+    `rhythm.FRAME_RATE` and 0 outside of the stretches; `bpm` is a hint of ±2 %.
+    """
+    flat = _flattened(envelope)
+    pulse = _tempo(flat, bpm)
+    if not flat.any() or pulse.bpm <= 0.0:
+        return Pulse(_ruled(bpm or DEFAULT_BPM, 0.0, seconds, 1.0), is_audible=False, bends=False)
+    smooth = ndimage.gaussian_filter1d(flat.astype(np.float64), _BLUR_FRAMES)
+    line = _Line(60.0 / pulse.bpm, 0.0, seconds / 2)
+    for reach in _REACHES:
+        line = _fitted(line, reach, smooth, heard)
+    line = _on_the_beat(line, smooth, _flattened(bass), heard)
+    beats = _ruled(60.0 / line.period, line.first(), seconds, _clarity(line, smooth, heard))
+    bent = _bent(beats, smooth, heard)
+    return Pulse(
+        bent or beats,
+        is_audible=bpm is not None or pulse.is_audible,
+        bends=bent is not None,
+    )
+
+
+def _flattened(envelope: Samples) -> Samples:
+    """Return what stands out of the mean of half a second."""
+    width = int(_MEAN_SECONDS * rhythm.FRAME_RATE)
+    mean = ndimage.uniform_filter1d(envelope, width, mode="constant")
+    return np.asarray(np.maximum(envelope - mean, 0.0), np.float32)
+
+
+def _tempo(flat: Samples, bpm: float | None) -> rhythm.Pulse:
+    if bpm is None:
+        return rhythm.pulse(flat)
+    found = rhythm.pulse(flat, low=bpm * (1 - _HINT_TOLERANCE), high=bpm * (1 + _HINT_TOLERANCE))
+    return found if found.clarity > 0 else rhythm.Pulse(bpm, 1.0)
+
+
+# One tempo
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """Beats at `middle + phase + n * period`; near the middle, tempo and phase are independent."""
+
+    period: float
+    phase: float
+    middle: float
+
+    def first(self) -> float:
+        """Return the first beat at or after 0."""
+        return (self.middle + self.phase) % self.period
+
+
+def _fitted(
+    line: _Line, reach: tuple[float, int, float, float], smooth: Times, heard: Sequence[Span]
+) -> _Line:
+    """Return the line in the reach on which the most onsets fall."""
+    share, count, around, step = reach
+    widest = around * line.period if around == _HALF_BEAT else around
+    phases = line.phase + np.arange(-widest, widest + step / 2, step)
+    periods = line.period * (1.0 + np.linspace(-share, share, count))
+    scores = np.stack([_scores(period, phases, line.middle, smooth, heard) for period in periods])
+    row, column = np.unravel_index(int(scores.argmax()), scores.shape)
+    return _Line(float(periods[row]), float(phases[column]), line.middle)
+
+
+def _scores(
+    period: float, phases: Times, middle: float, smooth: Times, heard: Sequence[Span]
+) -> Times:
+    """Return how much onset falls on the beats, and half as much between, for each phase."""
+    numbers = np.concatenate([_numbers(span, period, middle) for span in heard])
+    if not numbers.size:
+        return np.zeros(phases.shape)
+    beats = middle + phases[:, None] + period * numbers
+    found = _at(smooth, beats) + _HALF_BEAT * _at(smooth, beats + period / 2)
+    return np.asarray(found.mean(axis=1))
+
+
+def _numbers(span: Span, period: float, middle: float) -> Times:
+    first = np.ceil((span.start - middle) / period)
+    return np.asarray(np.arange(first, (span.end - middle) / period))
+
+
+def _at(envelope: Times | Samples, times: Times) -> Times:
+    places = times * rhythm.FRAME_RATE
+    return np.interp(places, np.arange(envelope.shape[0]), envelope, left=0.0, right=0.0)
+
+
+def _on_the_beat(line: _Line, smooth: Times, bass: Samples, heard: Sequence[Span]) -> _Line:
+    """Return the line, or the one half a beat later if basses and strong onsets fall there.
+
+    Evenly picked quavers fit both alike; what comes back on one beat of the bar alone tells them
+    apart.
+    """
+    low = ndimage.gaussian_filter1d(bass.astype(np.float64), _BLUR_FRAMES)
+    both = smooth / max(float(smooth.max()), 1e-9) + low / max(float(low.max()), 1e-9)
+    numbers = np.concatenate([_numbers(span, line.period, line.middle) for span in heard])
+    beats = line.middle + line.phase + line.period * numbers
+    early, late = (_weight(_at(both, times), numbers) for times in (beats, beats + line.period / 2))
+    return _Line(line.period, line.phase + (late > early) * line.period / 2, line.middle)
+
+
+def _weight(found: Times, numbers: Times) -> float:
+    """Return how much falls on the beats, and once more how much on the strongest of each bar."""
+    bars = [found[numbers % _BEATS_A_BAR == place] for place in range(_BEATS_A_BAR)]
+    strongest = max((float(each.mean()) for each in bars if each.size), default=0.0)
+    return float(found.mean()) + strongest if found.size else 0.0
+
+
+def _clarity(line: _Line, smooth: Times, heard: Sequence[Span]) -> float:
+    """Return the best phase's score over the mean one's; about 1 where there is no pulse."""
+    phases = np.arange(0.0, line.period, 0.004) + line.phase
+    scores = _scores(line.period, phases, line.middle, smooth, heard)
+    return float(scores[0] / max(float(scores.mean()), 1e-9))
+
+
+def _ruled(bpm: float, phase: float, seconds: float, confidence: float) -> Beats:
+    """Return beats of one tempo that cover the clip."""
+    period = 60.0 / bpm
+    first = phase if phase <= EDGE_SECONDS else phase - period
+    count = max(1, int(np.ceil((seconds - EDGE_SECONDS - first) / period)))
+    return Beats(bpm, confidence, True, np.asarray(first + period * np.arange(count), np.float64))
+
+
+# A tempo that changes
+
+
+def _bent(beats: Beats, smooth: Times, heard: Sequence[Span]) -> Beats | None:
+    """Return the beats moved onto the onsets of every passage, None where they lie there."""
+    errors = _errors(beats, smooth, heard)
+    if errors.shape[0] < 3 or float(np.ptp(errors[:, 1])) < _CHANCE_SECONDS:
+        return None
+    degree = min(3, errors.shape[0] - 2)
+    curve = np.polynomial.Polynomial.fit(errors[:, 0], errors[:, 1], degree, w=errors[:, 2])
+    moved = beats.times + np.asarray(curve(beats.times))
+    missed = float(np.sqrt(np.mean(np.square(errors[:, 1] - curve(errors[:, 0])))))
+    if missed > _UNEVEN_SECONDS:
+        moved = beats.times + np.interp(beats.times, errors[:, 0], errors[:, 1])
+    period = float(np.median(np.diff(moved)))
+    return Beats(60.0 / period, beats.confidence, False, np.maximum.accumulate(moved))
+
+
+def _errors(beats: Beats, smooth: Times, heard: Sequence[Span]) -> Times:
+    """Return when, by how much and how clearly the beats are early in passages, `[P, 3]`.
+
+    Each passage is searched around the error of the one before, so that the track cannot jump to a
+    neighbouring semiquaver.
+    """
+    found: list[tuple[float, float, float]] = []
+    expected = 0.0
+    for start, end in _passages(heard):
+        inside = beats.times[(beats.times >= start) & (beats.times < end)]
+        if inside.size < _FEWEST_BEATS:
+            continue
+        offsets = expected + np.arange(
+            -_FOLLOWED_SECONDS, _FOLLOWED_SECONDS + 1e-6, _OFFSET_STEP_SECONDS
+        )
+        half = inside + 0.5 * 60.0 / beats.bpm
+        scores = sum(
+            share * _at(smooth, times + offsets[:, None]).mean(axis=1)
+            for share, times in ((1.0, inside), (_HALF_BEAT, half[half < end]))
+        )
+        clarity = float(np.max(scores) / max(float(np.mean(scores)), 1e-9))
+        if clarity > _CLEAR:
+            expected = float(offsets[int(np.argmax(scores))])
+            found.append((float(inside.mean()), expected, clarity))
+    return np.array(found, np.float64).reshape(-1, 3)
+
+
+def _passages(heard: Sequence[Span]) -> list[tuple[float, float]]:
+    """Return overlapping passages, none of which reaches over a gap."""
+    return [
+        (start, min(start + _PASSAGE_SECONDS, span.end))
+        for span in heard
+        for start in np.arange(
+            span.start, max(span.end - _PASSAGE_SECONDS, span.start) + 1e-6, _PASSAGE_STEP_SECONDS
+        ).tolist()
+    ]
+
+
+def is_known(start: float, end: float, heard: Sequence[Span]) -> bool:
+    """Return whether three quarters of a beat were heard, its middle among them."""
+    covered = sum(max(0.0, min(end, span.end) - max(start, span.start)) for span in heard)
+    return covered >= 0.75 * (end - start) and holds(heard, (start + end) / 2)
