@@ -32,6 +32,13 @@ class Key:
         """Return, for example, `"A minor"`."""
         return f"{PITCH_NAMES[self.tonic]} {self.mode}"
 
+    @property
+    def relative(self) -> "Key":
+        """The key of the other mode with the same notes."""
+        if self.mode == "major":
+            return Key((self.tonic + 9) % 12, "minor")
+        return Key((self.tonic + 3) % 12, "major")
+
 
 _KEYS = tuple(Key(tonic, mode) for mode in _PROFILES for tonic in range(12))
 
@@ -43,8 +50,12 @@ def likeliest_key(weights: NDArray[np.float64]) -> Key | None:
     """
     if not weights.any():
         return None
-    fits = [_correlation(np.roll(_PROFILES[key.mode], key.tonic), weights) for key in _KEYS]
-    return _KEYS[int(np.argmax(fits))]
+    return _KEYS[int(np.argmax([fit(key, weights) for key in _KEYS]))]
+
+
+def fit(key: Key, weights: NDArray[np.float64]) -> float:
+    """Return how well a distribution of pitch classes `[12]` fits a key, in [-1, 1]."""
+    return _correlation(np.roll(_PROFILES[key.mode], key.tonic), weights)
 
 
 def _correlation(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
