@@ -6,6 +6,7 @@ that is chosen is drawn from the seed.
 """
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 
@@ -17,12 +18,16 @@ from server.engines.arranger.inpainting.sections import Random, Section
 from server.engines.arranger.score import Chord, DrumHit, Note
 
 _HELD_BASS = (33, 46)
+_HIGHEST_BASS = 52
 _COMP_CENTRE, _COMP_REACH = 62, 9
 _HUMAN_SECONDS, _HUMAN_MOST_SECONDS = 0.003, 0.007
 _HUMAN_VELOCITY = 0.05
 _BASS_BEATS, _COMP_BEATS = 2.5, 3.0
 _PAD_VELOCITY = 0.5
+_BREATH_SECONDS = 3.0
 _FIFTH_SHARE, _OCTAVE_SHARE, _APPROACH_SHARE = 0.22, 0.12, 0.35
+_APPROACH_BEATS = 1.1
+"""A fifth or a note that leads on, if longer than this, is heard as the bass of another chord."""
 
 
 def write(section: Section, seed: int) -> tuple[Note, ...]:
@@ -45,11 +50,20 @@ def held(section: Section, seed: int) -> tuple[Note, ...]:
     low, high = _COMP_CENTRE - _COMP_REACH, _COMP_CENTRE + _COMP_REACH
     spread = harmony.voicings(section.chords, 3, low, high, seed=seed)
     notes = [
-        Note(chord.start_seconds, chord.end_seconds - chord.start_seconds, pitch, _PAD_VELOCITY)
+        Note(start, end - start, pitch, _PAD_VELOCITY)
         for chord, pitches in zip(section.chords, spread, strict=True)
+        for start, end in _breaths(chord)
         for pitch in {harmony.fit(chord.root or 0, *_HELD_BASS), *pitches}
     ]
     return tuple(sorted(notes, key=lambda note: (note.start_seconds, note.pitch)))
+
+
+def _breaths(chord: Chord) -> list[tuple[float, float]]:
+    """Return the times of a chord in equal parts, none so long that a struck string has died."""
+    seconds = chord.end_seconds - chord.start_seconds
+    count = max(1, int(np.ceil(seconds / _BREATH_SECONDS)))
+    edges = np.linspace(chord.start_seconds, chord.end_seconds, count + 1).tolist()
+    return list(pairwise(edges))
 
 
 def _humanised(note: Note, random: Random) -> Note:
@@ -71,9 +85,10 @@ def bass(section: Section, random: Random) -> list[Note]:
         chord = sections.chord_at(section, onset.seconds)
         following = onsets[number + 1].seconds if number + 1 < len(onsets) else section.span.end
         begins = number == 0 or sections.chord_at(section, onsets[number - 1].seconds) is not chord
-        pitch = _bass_pitch(
-            chord, sections.chord_at(section, following), section, random, begins=begins
-        )
+        is_short = following - onset.seconds < _APPROACH_BEATS * section.beat_seconds
+        target = sections.chord_at(section, following)
+        stays = begins or not is_short
+        pitch = _bass_pitch(chord, target, section, random, stays=stays)
         notes.append(Note(onset.seconds, seconds, pitch, min(1.0, 0.35 + 0.55 * onset.accent)))
     return notes
 
@@ -89,19 +104,19 @@ def _bass_onsets(section: Section, random: Random) -> list[Onset]:
 
 
 def _bass_pitch(
-    chord: Chord, following: Chord, section: Section, random: Random, *, begins: bool
+    chord: Chord, following: Chord, section: Section, random: Random, *, stays: bool
 ) -> int:
     low, high = _bass_range(section.context)
     root = harmony.fit(chord.bass if chord.bass is not None else chord.root or 0, low, high)
     dice = float(random.random())
-    if begins:
-        return root
+    if stays:
+        return root + 12 * (dice > 1.0 - _OCTAVE_SHARE and root + 12 <= _HIGHEST_BASS)
     if following is not chord and dice < _APPROACH_SHARE:
         return _approach(harmony.fit(following.root or 0, low, high), section, random)
     fifth = next((tone for tone in chord.pitch_classes if (tone - root) % 12 == 7), None)
     if fifth is not None and dice < _APPROACH_SHARE + _FIFTH_SHARE:
         return harmony.fit(fifth, low, high)
-    return root + 12 if dice > 1.0 - _OCTAVE_SHARE else root
+    return root
 
 
 def _approach(target: int, section: Section, random: Random) -> int:

@@ -207,7 +207,7 @@ def heard_facts(context: Context) -> dict[str, Any]:
     heard, loop = context.heard, context.loop
     facts: dict[str, Any] = {
         "notes": len(context.notes),
-        "drums": len(context.strokes),
+        "drums": len(context.strokes) if context.has_pulse else 0,
         "key": heard.key.name if context.is_pitched and heard.key is not None else None,
         "tuning_cents": round(heard.tuning_cents, 1),
         "bpm": None,

@@ -24,6 +24,7 @@ _REACHES = ((0.012, 31, 0.5, 0.006), (0.0012, 25, 0.012, 0.002), (0.0002, 17, 0.
 """Search for tempo and phase, coarse to fine: share of the tempo to either side and steps in it,
 share of the beat (first) or seconds to either side, and seconds a step."""
 
+_SIDE_REACHES = ((0.04, 81, 0.5, 0.006), *_REACHES[1:])
 _HALF_BEAT = 0.5
 _BEATS_A_BAR = 4
 _PASSAGE_SECONDS = 6.0
@@ -37,7 +38,14 @@ _CHANCE_SECONDS = 0.015
 _CLEAR = 1.5
 _UNEVEN_SECONDS = 0.02
 
+_LONG_SIDE_SECONDS = 4.0
+_CLEARLY_BETTER = 1.1
+"""Where every side by itself is that much clearer than one tempo for all, they have their own."""
+
+_BETWEEN = 0.25
+
 Times = NDArray[np.float64]
+_Reach = tuple[float, int, float, float]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -68,16 +76,18 @@ def find(
     if not flat.any() or pulse.bpm <= 0.0:
         return Pulse(_ruled(bpm or DEFAULT_BPM, 0.0, seconds, 1.0), is_audible=False, bends=False)
     smooth = ndimage.gaussian_filter1d(flat.astype(np.float64), _BLUR_FRAMES)
-    line = _Line(60.0 / pulse.bpm, 0.0, seconds / 2)
-    for reach in _REACHES:
-        line = _fitted(line, reach, smooth, heard)
-    line = _on_the_beat(line, smooth, _flattened(bass), heard)
-    beats = _ruled(60.0 / line.period, line.first(), seconds, _clarity(line, smooth, heard))
+    low = ndimage.gaussian_filter1d(_flattened(bass).astype(np.float64), _BLUR_FRAMES)
+    line = _line(60.0 / pulse.bpm, seconds / 2, _REACHES, (smooth, low), heard)
+    clarity = _clarity(line, smooth, heard)
+    beats = _ruled(60.0 / line.period, line.first(), seconds, clarity)
+    sides = _sides(line, (smooth, low), heard)
+    if sides:
+        beats = _joined(sides, seconds, clarity)
     bent = _bent(beats, smooth, heard)
     return Pulse(
         bent or beats,
         is_audible=bpm is not None or pulse.is_audible,
-        bends=bent is not None,
+        bends=bent is not None or bool(sides),
     )
 
 
@@ -111,9 +121,22 @@ class _Line:
         return (self.middle + self.phase) % self.period
 
 
-def _fitted(
-    line: _Line, reach: tuple[float, int, float, float], smooth: Times, heard: Sequence[Span]
+def _line(
+    period: float,
+    middle: float,
+    reaches: Sequence[_Reach],
+    envelopes: tuple[Times, Times],
+    heard: Sequence[Span],
 ) -> _Line:
+    """Return the line of about this period on which most falls, on the beat rather than off it."""
+    smooth, low = envelopes
+    line = _Line(period, 0.0, middle)
+    for reach in reaches:
+        line = _fitted(line, reach, smooth, heard)
+    return _on_the_beat(line, smooth, low, heard)
+
+
+def _fitted(line: _Line, reach: _Reach, smooth: Times, heard: Sequence[Span]) -> _Line:
     """Return the line in the reach on which the most onsets fall."""
     share, count, around, step = reach
     widest = around * line.period if around == _HALF_BEAT else around
@@ -146,13 +169,12 @@ def _at(envelope: Times | Samples, times: Times) -> Times:
     return np.interp(places, np.arange(envelope.shape[0]), envelope, left=0.0, right=0.0)
 
 
-def _on_the_beat(line: _Line, smooth: Times, bass: Samples, heard: Sequence[Span]) -> _Line:
+def _on_the_beat(line: _Line, smooth: Times, low: Times, heard: Sequence[Span]) -> _Line:
     """Return the line, or the one half a beat later if basses and strong onsets fall there.
 
     Evenly picked quavers fit both alike; what comes back on one beat of the bar alone tells them
     apart.
     """
-    low = ndimage.gaussian_filter1d(bass.astype(np.float64), _BLUR_FRAMES)
     both = smooth / max(float(smooth.max()), 1e-9) + low / max(float(low.max()), 1e-9)
     numbers = np.concatenate([_numbers(span, line.period, line.middle) for span in heard])
     beats = line.middle + line.phase + line.period * numbers
@@ -183,6 +205,74 @@ def _ruled(bpm: float, phase: float, seconds: float, confidence: float) -> Beats
 
 
 # A tempo that changes
+
+
+def _sides(
+    line: _Line, envelopes: tuple[Times, Times], heard: Sequence[Span]
+) -> list[tuple[Span, _Line]]:
+    """Return each long stretch with a line of its own; none where the one line does as well."""
+    found, share = [], []
+    for span in heard:
+        if span.seconds < _LONG_SIDE_SECONDS:
+            continue
+        middle = (span.start + span.end) / 2
+        own = _line(line.period, middle, _SIDE_REACHES, envelopes, [span])
+        mine, common = (_score(each, envelopes[0], span) for each in (own, line))
+        found.append((span, own))
+        share.append(mine / max(common, 1e-9))
+    differ = len(found) > 1 and float(np.mean(share)) > _CLEARLY_BETTER
+    return found if differ else []
+
+
+def _score(line: _Line, smooth: Times, span: Span) -> float:
+    return float(_scores(line.period, np.array([line.phase]), line.middle, smooth, [span])[0])
+
+
+def _joined(sides: Sequence[tuple[Span, _Line]], seconds: float, clarity: float) -> Beats:
+    """Return beats that keep each side's line, with a steady change of tempo within and between."""
+    beats, pace = np.zeros(0), 0.0
+    for (span, line), curvature in zip(sides, _curvatures(sides), strict=True):
+        own = _curved(line, _numbers(span, line.period, line.middle), curvature)
+        first, last = own[1] - own[0], own[-1] - own[-2]
+        if beats.size:
+            count = 2.0 * (own[0] - beats[-1]) / (pace + first)
+            if abs(count - round(count)) > _BETWEEN:
+                own = own + line.period / 2  # one side was taken half a beat off
+            beats = np.concatenate([beats, _between(beats[-1], own[0], pace, first)])
+        beats, pace = np.concatenate([beats, own]), last
+    first = beats[1] - beats[0]
+    lead = np.arange(int(np.ceil((beats[0] - EDGE_SECONDS) / first)), 0, -1)
+    tail = np.arange(1, max(0, int(np.ceil((seconds - EDGE_SECONDS - beats[-1]) / pace))))
+    beats = np.concatenate([beats[0] - first * lead, beats, beats[-1] + pace * tail])
+    return Beats(60.0 / float(np.median(np.diff(beats))), clarity, False, beats)
+
+
+def _curvatures(sides: Sequence[tuple[Span, _Line]]) -> list[float]:
+    """Return by how many seconds the period grows with each beat, at the middle of every side."""
+    periods = np.array([line.period for _, line in sides])
+    places = np.array([line.middle for _, line in sides]) / float(periods.mean())
+    return list(np.gradient(periods, places))
+
+
+def _curved(line: _Line, numbers: Times, curvature: float) -> Times:
+    """Return a line's beats on the parabola that the line was fitted to."""
+    from_middle = numbers - numbers.mean()
+    bulge = np.square(from_middle) - float(np.square(from_middle).mean())
+    beats = line.middle + line.phase + line.period * numbers + 0.5 * curvature * bulge
+    return np.asarray(beats, np.float64)
+
+
+def _between(start: float, end: float, before: float, after: float) -> Times:
+    """Return the beats between two, as a cubic that leaves and arrives at the sides' periods."""
+    count = max(1, round(2.0 * (end - start) / (before + after)))
+    share = np.arange(1, count) / count
+    rest = 1.0 - share
+    return np.asarray(
+        start * rest**2 * (1 + 2 * share)
+        + end * share**2 * (1 + 2 * rest)
+        + count * before * share * rest**2
+        - count * after * share**2 * rest
+    )
 
 
 def _bent(beats: Beats, smooth: Times, heard: Sequence[Span]) -> Beats | None:
