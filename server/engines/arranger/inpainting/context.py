@@ -93,6 +93,7 @@ def listen_around(
         short,
         transcriber=transcriber,
         beats=_abridged(found.beats, abridgement),
+        once=True,
         on_step=on_step,
     )
     return _context(heard, found, abridgement, spans)
@@ -108,7 +109,7 @@ def _pulse(quiet: Clip, spans: Sequence[Span], bpm: float | None) -> Pulse:
 
 def _low(mono: Samples) -> Samples:
     sections = signal.butter(4, _BASS_HERTZ, fs=ANALYSIS_RATE, output="sos")
-    return np.asarray(signal.sosfiltfilt(sections, mono), np.float32)
+    return np.asarray(signal.sosfilt(sections, mono), np.float32)
 
 
 def _abridgement(beats: Beats, spans: Sequence[Span], seconds: float) -> Abridgement:
