@@ -1,0 +1,1 @@
+"""New music in windows: does it belong to the song?"""
