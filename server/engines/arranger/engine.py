@@ -136,14 +136,15 @@ class Arranger:
         Raises:
             errors.InvalidInput: a window is too long or leaves the clip; names `windows`.
         """
-        reading, total = _reading(brief), _LISTENED + takes * (STEPS - _LISTENED)
+        reading, played = _reading(brief), STEPS - _LISTENED
+        total = _LISTENED + takes * played
         on_step(0, total)
         canvas = paint.prepare(
             clip,
             windows,
             brief,
             transcriber=self._transcriber,
-            on_step=lambda done, of: on_step(_LISTENED * done // max(of, 1), total),
+            on_step=_share(on_step, 0, _LISTENED, of=total),
         )
         return [
             self._inpainting(
@@ -152,12 +153,12 @@ class Arranger:
                     reading,
                     self._orchestra,
                     seed=brief.seed + number,
-                    on_step=_turn(on_step, number, takes),
+                    on_step=_share(on_step, at, at + played, of=total),
                 ),
                 canvas,
                 reading,
             )
-            for number in range(takes)
+            for number, at in enumerate(range(_LISTENED, total, played))
         ]
 
     def _inpainting(self, take: paint.Take, canvas: paint.Canvas, reading: Reading) -> Inpainting:
@@ -297,11 +298,11 @@ def _turn(on_step: OnStep, number: int, count: int) -> OnStep:
     return report
 
 
-def _share(on_step: OnStep, start: int, end: int) -> OnStep:
+def _share(on_step: OnStep, start: int, end: int, *, of: int = STEPS) -> OnStep:
     """Return an `on_step` for a stage that has the share from `start` to `end` of the whole."""
 
     def report(done: int, total: int) -> None:
-        on_step(start + (end - start) * done // max(total, 1), STEPS)
+        on_step(start + (end - start) * done // max(total, 1), of)
 
     return report
 
