@@ -192,8 +192,8 @@ def encode(
         file, "w", clip.sample_rate, clip.channels, **_container(fmt, subtype)
     ) as sound:
         for name, text in (tags or {}).items():
-            if name in TAGS:
-                setattr(sound, name, _one_line(text))
+            if name in TAGS and one_line(text):  # libsndfile refuses empty ones
+                setattr(sound, name, one_line(text))
         _write(sound, clip.samples, subtype if fmt in ("wav", "flac") else "FLOAT")
     return file.getvalue()
 
@@ -229,7 +229,7 @@ def _container(fmt: Writable, subtype: Subtype) -> dict[str, float | str]:
     }
 
 
-def _one_line(text: str) -> str:
+def one_line(text: str) -> str:
     """Return printable text of a sensible length: tags end up in other people's players."""
     return "".join(each if each.isprintable() else " " for each in text)[:500].strip()
 
