@@ -16,7 +16,7 @@ from server.kinds import passages
 from server.kinds.choices import Choice
 from server.kinds.fields import Format
 from server.kinds.passages import Passage, Placed
-from server.media import codec, formats
+from server.media import codec, formats, tags
 from server.media.clip import Clip
 
 if TYPE_CHECKING:
@@ -49,14 +49,15 @@ def labels(choices: Sequence[Choice], *, is_list: bool) -> list[str]:
 
 def write(take: Take, where: Passage, fmt: Format, *, engine: str, seed: int) -> bytes:
     """Return a take as a file; where only a passage changed, the rest of it loses nothing."""
-    model = take.made.model.get("name", engine)
-    tags = {
-        "title": take.choice.variation,
-        "comment": f"engine: {engine}; model: {model}; seed: {seed}",
-        "copyright": ENGINES[engine].licence,
-    }
+    said = tags.of(
+        title=take.choice.variation,
+        engine=engine,
+        licence=ENGINES[engine].licence,
+        model=take.made.model.get("name"),
+        seed=seed,
+    )
     subtype = "PCM_16" if where.is_everything else subtype_for(where.source, fmt)
-    return codec.encode(take.placed.clip, fmt, subtype=subtype, tags=tags)
+    return tags.encode(take.placed.clip, fmt, subtype=subtype, tags=said)
 
 
 def subtype_for(source: Clip, fmt: Format) -> codec.Subtype:

@@ -7,9 +7,17 @@ from typing import Any
 import numpy as np
 
 from server import errors
-from server.engines.protocols import Brief, OnPreview, OnStep, Transformation, tell_nobody
+from server.engines.protocols import (
+    Brief,
+    Inpainting,
+    OnPreview,
+    OnStep,
+    Transformation,
+    tell_nobody,
+)
 from server.jobs.ports import Offer, WorkerNote
 from server.media.clip import Clip
+from server.media.window import Window
 
 STEPS = 4
 PATIENCE_SECONDS = 20.0
@@ -28,6 +36,7 @@ class ScriptedEngine:
         failure: raised instead of giving a result.
         briefs: what it was asked for, in order.
         clips: what it was given, one a call.
+        windows: what it was to paint in them, one a call of `inpaint`.
         play: what it makes of a clip.
         has_previews: whether it gives a preview after its second step, at a quarter of the level.
         steps: how many steps it made.
@@ -38,6 +47,7 @@ class ScriptedEngine:
         self.failure: BaseException | None = None
         self.briefs: list[Brief] = []
         self.clips: list[Clip] = []
+        self.windows: list[tuple[Window, ...]] = []
         self.play: Callable[[Clip], Clip] = halved
         self.has_previews = False
         self.steps = 0
@@ -74,6 +84,39 @@ class ScriptedEngine:
         if self.failure is not None:
             raise self.failure
         return [self._transformation(clip, brief) for brief in briefs]
+
+    def inpaint(
+        self,
+        clip: Clip,
+        windows: Sequence[Window],
+        brief: Brief,
+        *,
+        takes: int,
+        on_step: OnStep,
+    ) -> list[Inpainting]:
+        """Do what the script says; take k is k + 1 times as quiet in the windows."""
+        self.briefs.append(brief)
+        self.clips.append(clip)
+        self.windows.append(tuple(windows))
+        for done in range(1, STEPS + 1):
+            self._step(done, STEPS, on_step)
+        if self.failure is not None:
+            raise self.failure
+        return [self._inpainting(clip, windows, number) for number in range(takes)]
+
+    def _inpainting(self, clip: Clip, windows: Sequence[Window], number: int) -> Inpainting:
+        played = self.play(clip)
+        samples = played.samples.copy()
+        for window in windows:
+            samples[:, window.start : window.end] /= number + 1
+        return Inpainting(
+            clip=played.with_samples(samples),
+            heard={"bpm": 120.0, "beats": [0.5, 1.0]},
+            understood=("strings",),
+            ignored=("purple",),
+            model={"name": "scripted", "device": "cpu"},
+            made={"steps": STEPS},
+        )
 
     def _step(self, done: int, total: int, on_step: OnStep) -> None:
         self.steps = done
