@@ -98,7 +98,7 @@ def test_every_window_is_told_of(here: World) -> None:
 
 
 def test_of_several_takes_the_best_is_the_result_and_all_are_kept(here: World) -> None:
-    job, result = done(here, takes=3, seed=7)
+    job, _ = done(here, takes=3, seed=7)
     report = job["report"]
     scores = [each["score"] for each in report["takes"]]
 
