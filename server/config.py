@@ -13,6 +13,8 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 PREFIX = "MELODYFLOW_"
 
+_NEEDED_TO_RUN = ("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SYSTEMROOT", "LANG")
+
 
 class InvalidSetting(ValueError):
     """A setting has a value that cannot be used; the message names the variable."""
@@ -159,6 +161,11 @@ class Settings(BaseSettings):
     def record_url(self) -> str:
         """SQLAlchemy URL of the database."""
         return self.database_url or f"sqlite:///{(self.data_dir / 'melodyflow.sqlite3').resolve()}"
+
+
+def bare_environment(**more: str) -> dict[str, str]:
+    """Return the environment of a child that needs to run and nothing else: no settings, no keys."""
+    return {name: os.environ[name] for name in _NEEDED_TO_RUN if name in os.environ} | more
 
 
 def _text(value: object) -> str:

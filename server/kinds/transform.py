@@ -17,6 +17,7 @@ from server.kinds.choices import CUSTOM, Choice, Choices, Prompt
 from server.kinds.passages import Passage
 from server.kinds.takes import Format, Take
 from server.media import codec
+from server.media.bounded import READERS
 from server.media.clip import Clip
 
 NAME = "transform"
@@ -165,7 +166,7 @@ def run(spec: Spec, ctx: Context) -> None:
     """Decode, transform, put back, measure what was kept, store."""
     engine: Transforms = ctx.engine(spec.engine, CAPABILITY)
     ctx.report(0.01, stage="reading")
-    source = codec.decode(ctx.read(spec.source), max_seconds=ctx.source_seconds)
+    source = READERS.decode(ctx.read(spec.source), max_seconds=ctx.source_seconds)
     where = passages.passage(source, spec.start_seconds, spec.end_seconds)
     previews = _Previews(spec, where, ctx)
     results = engine.transform(

@@ -12,6 +12,7 @@ from werkzeug.exceptions import RequestedRangeNotSatisfiable
 
 from server.jobs.ports import Artifact
 from server.media import codec, formats
+from server.media.bounded import READERS
 from server.web import documentation, intake, parsing, views
 from server.web.documentation import answers
 from server.web.services import current
@@ -132,7 +133,7 @@ def _converted(artifact: Artifact, wanted: str) -> Content:
     if artifact.media_type == format_.media_type:
         return _stored(artifact)
     with parsing.turn():
-        clip = codec.decode(current().artifacts.read(artifact.id))
+        clip = READERS.decode(current().artifacts.read(artifact.id))
         data = codec.encode(clip, cast("codec.Writable", wanted))
     return Content(
         etag=f"{artifact.id}-{wanted}",

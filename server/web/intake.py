@@ -11,7 +11,7 @@ from server import errors, kinds
 from server.jobs.kind import JobSpec, Kind
 from server.jobs.ports import Artifact
 from server.jobs.record import Job, now
-from server.media import codec
+from server.media.bounded import READERS
 from server.web.services import Services
 
 _NOT_YET_STORED = "0" * 32
@@ -57,10 +57,10 @@ def keep(services: Services, data: bytes, *, name: str) -> Artifact:
         errors.UnreadableAudio: it is no audio, damaged, or there is no sound in it.
         errors.UnsupportedMedia: it is another kind of file.
         errors.TooLong: it is longer than the settings allow.
+        errors.Unavailable: no file can be read now.
     """
     try:
-        probe = codec.probe(data)
-        seconds = _checked_seconds(services, data, probe)
+        probe = READERS.check(data, max_seconds=services.settings.max_source_seconds)
     except (errors.InvalidInput, errors.TooLong) as error:
         error.field = "audio"
         raise
@@ -68,7 +68,7 @@ def keep(services: Services, data: bytes, *, name: str) -> Artifact:
         data,
         name=_file_name(name, probe.format.extension),
         media_type=probe.media_type,
-        seconds=seconds,
+        seconds=probe.seconds,
         sample_rate=probe.sample_rate,
         channels=probe.channels,
         expires_at=now() + timedelta(hours=services.settings.results_hours),
@@ -105,16 +105,6 @@ def _without_source(order: Order) -> Mapping[str, Any]:
     if order.parameters.get("source") is not None:
         raise errors.InvalidInput("Send either audio or source.", field="source")
     return order.parameters
-
-
-def _checked_seconds(services: Services, data: bytes, probe: codec.Probe) -> float:
-    most = services.settings.max_source_seconds
-    seconds = probe.seconds
-    if seconds is None:  # the file does not say, so it is decoded, as far as the limit goes
-        return codec.decode(data, max_seconds=most).seconds
-    if seconds > most:
-        raise errors.TooLong(f"The audio is longer than the {most:g} seconds allowed here.")
-    return seconds
 
 
 def _file_name(name: str, extension: str) -> str:
