@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, RowMapping, and_, case, func, insert, or_,
 from sqlalchemy.exc import IntegrityError
 
 from server import errors
-from server.adapters import journal
+from server.adapters import deliveries, journal
 from server.adapters.database import Database
 from server.adapters.tables import jobs
 from server.jobs.events import Happening, event_of
@@ -68,6 +68,7 @@ class SqlJobs:
             if connection.execute(update(jobs).where(is_it).values(**row)).rowcount == 0:
                 raise errors.Conflict
             journal.note(connection, event_of(before, after))
+            deliveries.promise(connection, after)
 
     def events(self, job_id: str, *, after: int = -1) -> Sequence[Happening]:
         """Return what happened to a job since that version, oldest first."""
