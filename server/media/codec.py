@@ -122,9 +122,15 @@ def sound_blocks(
         total += block.shape[0]
         if total > most + tail:
             raise too_long(most / source.sample_rate)
-        if not np.all(np.abs(block) < _LOUDEST):
+        if not _is_sound(block):
             raise errors.UnreadableAudio("The audio contains values that are not sound.")
         yield block
+
+
+def _is_sound(block: sources.Block) -> bool:
+    """Whether every value is a number of a size that sound may have; NaN is neither extreme."""
+    loudest, quietest = block.max(initial=0.0), block.min(initial=0.0)
+    return bool(loudest < _LOUDEST and quietest > -_LOUDEST)
 
 
 def most_samples(source: sources.Source, *, max_seconds: float | None, max_samples: int) -> int:
