@@ -14,15 +14,17 @@ from typing import TYPE_CHECKING
 
 from obstore.store import MemoryStore, ObjectStore
 
-from server.adapters import migrate, rq_queue
+from server.adapters import migrate, rq_queue, webhook_signature
 from server.adapters.artifacts import StoredArtifacts, open_store
 from server.adapters.attendance import Attendance
 from server.adapters.database import Database
+from server.adapters.deliveries import SqlDeliveries
 from server.adapters.fan_out import FanOut
 from server.adapters.job_store import SqlJobs
 from server.adapters.legacy_keys import LegacyKeys
 from server.adapters.repeated import Repeated
 from server.adapters.rq_queue import RqQueue
+from server.adapters.secret_store import SqlSecrets
 from server.adapters.session_store import SqlSessions
 from server.adapters.socketio_events import SocketioEvents
 from server.adapters.worker import ResidentWorker, Shift
@@ -44,8 +46,13 @@ if TYPE_CHECKING:
     from flask import Flask
 
 ANNOUNCE_SECONDS = 2.0
+    from server.adapters.courier import Courier
+
 
 SWEEP_SECONDS = 3.0
+LOOK_SECONDS = 1.0
+"""How soon a webhook is told, and told again."""
+
 
 TELL_SECONDS = 2.0
 """How long the web waits until a queued job was told of, before a worker may tell of it."""
@@ -64,6 +71,7 @@ class Record:
     workers: SqlWorkers
     artifacts: StoredArtifacts
 
+    deliveries: SqlDeliveries
 
 class Silence:
     """`Events` for nobody."""
@@ -120,6 +128,7 @@ def web(settings: Settings, redis_url: str, *, kinds: Kinds = KINDS) -> "Flask":
             workers=record.workers,
             queue=queue,
             message_queue=redis_url,
+            webhooks=record.deliveries,
         )
     )
 
@@ -168,6 +177,7 @@ def local(
     engines: Mapping[str, EngineCard] = ENGINES,
 ) -> Iterator[Local]:
     """Yield everything in one process; nothing of it is left behind."""
+            Repeated(_courier(settings, record).round, seconds=LOOK_SECONDS),
     with TemporaryDirectory() as directory:
         database = f"sqlite:///{Path(directory) / 'record.sqlite3'}"
         record = _record(settings, database, MemoryStore())
@@ -205,6 +215,7 @@ def _runner(
     engines: Residency,
     shift: Shift | None = None,
 ) -> Runner:
+        deliveries=SqlDeliveries(database, allowed=settings.webhook_hosts),
     return Runner(
         worker=name,
         kinds=kinds,
@@ -262,6 +273,17 @@ def _keep(settings: Settings) -> timedelta:
 
 def _events(redis_url: str, record: Record, *, patience_seconds: float = 0.0) -> FanOut:
     from server.web import emissions  # noqa: PLC0415 - running a file here needs none of it
+def _courier(settings: Settings, record: Record) -> "Courier":
+    from server.adapters.courier import Courier, Post  # noqa: PLC0415 - workers alone send
+
+    secrets = SqlSecrets(record.database)
+    return Courier(
+        record.deliveries,
+        master=partial(secrets.get, webhook_signature.SECRET_NAME),
+        post=Post(allowed=settings.webhook_hosts),
+    )
+
+
 
     messages = SocketioEvents(redis_url, emissions.translators(record.artifacts, record.jobs))
     keys = LegacyKeys(redis_url, partial(emissions.standings, jobs=record.jobs))

@@ -98,6 +98,9 @@ class Settings(BaseSettings):
         None,
         description="The only directory audio_file_path may name files in; unset refuses it.",
     )
+    webhook_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="Hosts that webhooks may name although they are not public, by commas."
+    )
     sound_bank: Path | None = Field(
         None, description="SF2 or SF3 file for the arranger; unset looks for one."
     )
@@ -126,8 +129,11 @@ class Settings(BaseSettings):
         "INFO", description="Least level logged."
     )
     environment: str = Field("production", description="A name shown by /health.")
+    log_format: Literal["text", "json"] = Field(
+        "text", description="What the terminal shows: sentences, or the lines of the log files."
+    )
 
-    @field_validator("cors_origins", mode="before")
+    @field_validator("cors_origins", "webhook_hosts", mode="before")
     @classmethod
     def _separate(cls, origins: object) -> object:
         if isinstance(origins, str):

@@ -38,6 +38,7 @@ class JobService:
         *,
         session_id: str | None = None,
         seed: int | None = None,
+        webhook: str | None = None,
     ) -> Job:
         """Record a job and hand it to the workers.
 
@@ -50,7 +51,9 @@ class JobService:
         if session_id is not None and self._jobs.active_in_session(session_id):
             raise errors.Busy
         parameters = spec.model_dump(mode="json")
-        job = Job(kind=kind.NAME, spec=parameters, session_id=session_id, seed=seed)
+        job = Job(
+            kind=kind.NAME, spec=parameters, session_id=session_id, seed=seed, webhook=webhook
+        )
         self._jobs.add(job)
         self._enqueue(job)
         return job

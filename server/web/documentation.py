@@ -30,6 +30,11 @@ _AUDIO = {
     "type": "string",
     "description": "The sound as base64 of an audio file; data URLs and line breaks are fine.",
 }
+_WEBHOOK = {
+    "type": "string",
+    "maxLength": 2000,
+    "description": "A public http or https URL that is told of the job's ending.",
+}
 
 
 def application(import_name: str, *, version: str) -> OpenAPI:
@@ -138,6 +143,7 @@ def _order(name: str, audio: Mapping[str, Any]) -> dict[str, Any]:
         "kind": {"type": "string", "const": name},
         "audio": dict(audio),
         "session_id": {"type": "string", "pattern": "^[A-Za-z0-9_.:-]{1,128}$"},
+        "webhook": _WEBHOOK,
         **schema["properties"],
     }
     required = [each for each in schema.get("required", ()) if each != "source"]

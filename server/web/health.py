@@ -10,7 +10,7 @@ from flask_openapi.blueprint import APIBlueprint
 from server import errors
 from server.engines.catalog import ENGINES, Device
 from server.jobs.ports import WorkerNote
-from server.web import catalog, documentation, pulse, views
+from server.web import catalog, documentation, health_views, pulse
 from server.web.documentation import answers
 from server.web.services import current
 
@@ -20,16 +20,16 @@ READY_WITHIN_SECONDS = 1.0
 api = APIBlueprint("health", __name__, abp_tags=[documentation.tag("health", "How the server is.")])
 
 
-@api.get("/health", responses=answers({200: views.HealthView}))
+@api.get("/health", responses=answers({200: health_views.HealthView}))
 def health() -> Response:
     """Tell how the server is. Always 200: what is missing is said in the fields."""
     seen = pulse.current().read()
     machine, workers = seen.machine, seen.workers
     devices = _devices(workers or ())
-    return views.HealthView(
+    return health_views.HealthView(
         gpu_available=bool(devices),
         model_loaded=any(note.loaded for note in workers or ()),
-        system_resources=views.SystemResources(
+        system_resources=health_views.SystemResources(
             cpu_percent=machine.cpu_percent if machine else None,
             memory_percent=machine.memory_percent if machine else None,
             gpu_memory_used_mb=sum(device.used_mb for device in devices),
@@ -45,28 +45,32 @@ def health() -> Response:
     ).answer()
 
 
-@api.get("/health/live", responses=answers({200: views.LiveView}))
+@api.get("/health/live", responses=answers({200: health_views.LiveView}))
 def live() -> Response:
     """Tell that this process answers."""
-    return views.LiveView().answer()
+    return health_views.LiveView().answer()
 
 
-@api.get("/health/ready", responses=answers({200: views.ReadyView, 503: views.ReadyView}))
+@api.get(
+    "/health/ready", responses=answers({200: health_views.ReadyView, 503: health_views.ReadyView})
+)
 def ready() -> Response:
     """Tell whether a job submitted now would run: 503 with reasons if not."""
     seen = pulse.current().read(patience_seconds=READY_WITHIN_SECONDS)
     reasons = _missing(seen)
-    view = views.ReadyView(ready=not reasons, reasons=reasons, engines=_broken(seen.workers or ()))
+    view = health_views.ReadyView(
+        ready=not reasons, reasons=reasons, engines=_broken(seen.workers or ())
+    )
     return view.answer(503 if reasons else 200)
 
 
-@api.get("/resources", responses=answers({200: views.ResourcesView}, 503))
+@api.get("/resources", responses=answers({200: health_views.ResourcesView}, 503))
 def resources() -> Response:
     """Tell what this machine has left."""
     seen = pulse.current().read(patience_seconds=READY_WITHIN_SECONDS)
     if seen.machine is None:
         raise errors.Unavailable("The machine has not been looked at yet.")
-    return views.ResourcesView.of(
+    return health_views.ResourcesView.of(
         seen.machine, devices=_devices(seen.workers or ()), queue_length=seen.waiting
     ).answer()
 

@@ -27,6 +27,7 @@ class Order:
     parameters: Mapping[str, Any]
     audio: bytes | None = None
     session_id: str | None = None
+    webhook: str | None = None
 
 
 def submit(services: Services, order: Order) -> Job:
@@ -77,7 +78,11 @@ def keep(services: Services, data: bytes, *, name: str) -> Artifact:
 
 def _hand_over(services: Services, order: Order, spec: JobSpec) -> Job:
     return services.jobs.submit(
-        order.kind, spec, session_id=order.session_id, seed=getattr(spec, "seed", None)
+        order.kind,
+        spec,
+        session_id=order.session_id,
+        seed=getattr(spec, "seed", None),
+        webhook=order.webhook,
     )
 
 

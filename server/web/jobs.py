@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from server import kinds
 from server.jobs.record import Job
-from server.web import documentation, intake, parsing, views
+from server.web import documentation, intake, parsing, views, webhooks
 from server.web.documentation import answers
 from server.web.services import current
 
@@ -68,6 +68,7 @@ def _order(sent: parsing.Submission) -> intake.Order:
     return intake.Order(
         kind=kinds.kind_named(parsing.word(parameters.pop("kind", "transform"), field="kind")),
         session_id=parsing.session_id(parameters.pop("session_id", None)),
+        webhook=webhooks.address(parameters.pop("webhook", None)),
         parameters=parameters,
         audio=sent.audio,
     )
@@ -77,4 +78,6 @@ def _shown(job: Job, *, status: int = 200) -> Response:
     services = current()
     artifacts = views.outputs_of(job, services.artifacts)
     position = services.jobs.position(job)
-    return views.JobView.of(job, position=position, artifacts=artifacts).answer(status)
+    webhook = webhooks.shown(job)
+    view = views.JobView.of(job, position=position, artifacts=artifacts, webhook=webhook)
+    return view.answer(status)

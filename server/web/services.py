@@ -9,6 +9,7 @@ from flask import Flask, current_app
 from server.config import Settings
 from server.jobs.ports import ArtifactStore, Queue, SessionStore, WorkerNote, WorkerStore
 from server.jobs.service import JobService
+from server.jobs.webhooks import Webhooks
 
 _EXTENSION = "melodyflow"
 
@@ -23,6 +24,7 @@ class Services:
     sessions: SessionStore
     workers: WorkerStore
     queue: Queue
+    webhooks: Webhooks
     message_queue: str | None
 
     def live_workers(self) -> Sequence[WorkerNote]:

@@ -1,7 +1,7 @@
 """What the native routes answer with; each view is also its own schema.
 
-JSON is shaped in views alone: here, in `legacy_views` and in `plugin.views`. They are made from
-records by their `of` and decide nothing.
+JSON is shaped in views alone: here, in `health_views`, `legacy_views` and `plugin.views`. They are
+made from records by their `of` and decide nothing.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -12,12 +12,12 @@ from flask import Response
 from pydantic import BaseModel, Field
 
 from server import errors
-from server.engines.catalog import ENGINES, Device, EngineCard
+from server.engines.catalog import ENGINES, EngineCard
 from server.jobs import record
 from server.jobs.kind import Kind
 from server.jobs.ports import Artifact, ArtifactStore, Offer
+from server.jobs.webhooks import Delivery, DeliveryState
 from server.web.errors import Failure
-from server.web.pulse import Machine
 from variations import Variation
 
 JSON = "application/json"
@@ -158,6 +158,30 @@ class JobErrorView(BaseModel):
     message: str
 
 
+class WebhookView(BaseModel):
+    """How far the telling of a job's ending is."""
+
+    state: DeliveryState
+    attempts: int = Field(description="How often it was tried.")
+    last_outcome: str | None = Field(description="What the receiver answered, or what went wrong.")
+    next_attempt_at: datetime | None
+
+    @classmethod
+    def of(cls, job: record.Job, delivery: Delivery | None) -> Self | None:
+        """Show it; None where nobody is told, or it was forgotten."""
+        if delivery is None:
+            is_to_come = job.webhook is not None and not job.status.is_final
+            waiting = DeliveryState.WAITING
+            nothing = cls(state=waiting, attempts=0, last_outcome=None, next_attempt_at=None)
+            return nothing if is_to_come else None
+        return cls(
+            state=delivery.state,
+            attempts=delivery.attempts,
+            last_outcome=delivery.last_outcome,
+            next_attempt_at=delivery.due_at,
+        )
+
+
 class JobView(Receipt):
     """A job."""
 
@@ -172,6 +196,9 @@ class JobView(Receipt):
     report: dict[str, Any] | None = Field(description="Facts about source and result.")
     recipe: dict[str, Any] | None = Field(description="Everything needed to run it again.")
     error: JobErrorView | None
+    webhook: WebhookView | None = Field(
+        None, description="How far the telling of its ending is, where it has a webhook."
+    )
     created_at: datetime
     started_at: datetime | None
     ended_at: datetime | None
@@ -184,6 +211,7 @@ class JobView(Receipt):
         *,
         position: int | None,
         artifacts: Iterable[ArtifactView] = (),
+        webhook: WebhookView | None = None,
     ) -> Self:
         """Show a job."""
         error = job.error
@@ -198,6 +226,7 @@ class JobView(Receipt):
             report=None if job.report is None else dict(job.report),
             recipe=None if job.recipe is None else dict(job.recipe),
             error=JobErrorView(code=error.code, message=error.message) if error else None,
+            webhook=webhook,
             created_at=job.created_at,
             started_at=job.started_at,
             ended_at=job.ended_at,
@@ -275,99 +304,3 @@ class KindsView(View):
     """The job kinds."""
 
     kinds: list[KindView]
-
-
-# How the server is
-
-
-class SystemResources(BaseModel):
-    """The machine in three numbers."""
-
-    cpu_percent: float | None
-    memory_percent: float | None
-    gpu_memory_used_mb: float
-
-
-class HealthView(View):
-    """How the server is. What is not known within milliseconds is null."""
-
-    status: str = Field("live", description="Always live: a server that answers lives.")
-    gpu_available: bool
-    model_loaded: bool
-    system_resources: SystemResources
-    uptime: float = Field(description="Seconds.")
-    version: str
-    environment: str
-    redis: bool | None
-    database: bool | None
-    workers: int | None
-    queue_length: int | None
-    connections: int
-
-
-class LiveView(View):
-    """This process answers."""
-
-    status: str = "live"
-
-
-class ReadyView(View):
-    """Whether jobs would run now."""
-
-    ready: bool
-    reasons: list[str] = Field(description="What is missing.")
-    engines: dict[str, str] = Field(description="Those that do not work, and why.")
-
-
-class Space(BaseModel):
-    """How much there is of something."""
-
-    total_bytes: int
-    used_bytes: int
-    percent: float
-
-    @classmethod
-    def of(cls, used: int, total: int) -> Self:
-        """Show how much is used."""
-        return cls(total_bytes=total, used_bytes=used, percent=round(100 * used / total, 1))
-
-
-class Processor(BaseModel):
-    """The processor."""
-
-    cores: int
-    percent: float
-
-
-class CardView(BaseModel):
-    """A card that networks run on."""
-
-    name: str
-    memory: Space
-
-    @classmethod
-    def of(cls, device: Device) -> Self:
-        """Show a card."""
-        used, total = (round(each * 2**20) for each in (device.used_mb, device.total_mb))
-        return cls(name=device.name, memory=Space.of(used, total))
-
-
-class ResourcesView(View):
-    """What this machine has left."""
-
-    cpu: Processor
-    memory: Space
-    disk: Space
-    gpus: list[CardView] = Field(description="As workers see them.")
-    queue_length: int | None
-
-    @classmethod
-    def of(cls, machine: Machine, *, devices: Iterable[Device], queue_length: int | None) -> Self:
-        """Show a machine."""
-        return cls(
-            cpu=Processor(cores=machine.cores, percent=machine.cpu_percent),
-            memory=Space.of(machine.memory_used, machine.memory_total),
-            disk=Space.of(machine.disk_used, machine.disk_total),
-            gpus=[CardView.of(device) for device in devices],
-            queue_length=queue_length,
-        )

@@ -26,6 +26,7 @@ from server.jobs.ports import (
 from server.jobs.record import Job
 from server.jobs.runner import Limits, Runner
 from server.jobs.service import JobService
+from server.jobs.webhooks import Webhooks
 from server.kinds import KINDS
 from server.web.app import create_app
 from server.web.services import Services
@@ -112,6 +113,7 @@ class World:
     jobs: JobStore
     artifacts: ArtifactStore
     workers: WorkerStore
+    webhooks: Webhooks
     queue: ThreadQueue
     engine: ScriptedEngine
 
@@ -144,6 +146,7 @@ class Stores:
     artifacts: ArtifactStore
     sessions: SessionStore
     workers: WorkerStore
+    webhooks: Webhooks
 
 
 @contextmanager
@@ -169,6 +172,7 @@ def world(
             jobs=stores.jobs,
             artifacts=stores.artifacts,
             workers=stores.workers,
+            webhooks=stores.webhooks,
             queue=wire,
             engine=engine,
         )
@@ -195,6 +199,7 @@ def _services(
         sessions=stores.sessions,
         workers=stores.workers,
         queue=wire,
+        webhooks=stores.webhooks,
         message_queue=message_queue,
     )
 
