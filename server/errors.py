@@ -12,7 +12,9 @@
     │   ├── NoSuchSession           404 no_such_session
     │   └── Expired                 410 expired
     ├── Conflict                    409 conflict
-    │   └── Busy                    409 busy
+    │   ├── Busy                    409 busy
+    │   └── KeyReused               409 key_reused            (an Idempotency-Key)
+    ├── QueueFull                   429 queue_full            (Retry-After, position)
     ├── Unavailable                 503 unavailable           (Retry-After)
     │   ├── EngineUnavailable       503 engine_unavailable
     │   ├── WireDown                503 wire_down
@@ -39,12 +41,23 @@ class MelodyflowError(Exception):
 
     status: ClassVar[int] = 500
     code: ClassVar[str] = "internal"
-    retry_after_seconds: ClassVar[int | None] = None
+    retry_after_seconds: int | None = None
 
-    def __init__(self, message: str | None = None, *, field: str | None = None) -> None:
-        """Take the class docstring as message unless one is given; `field` names the bad input."""
+    def __init__(
+        self,
+        message: str | None = None,
+        *,
+        field: str | None = None,
+        retry_after_seconds: int | None = None,
+    ) -> None:
+        """Take the class docstring as message unless one is given; `field` names the bad input.
+
+        `retry_after_seconds` is when to try again, where that is known better than of the class.
+        """
         self.message = message or (type(self).__doc__ or self.code).strip()
         self.field = field
+        if retry_after_seconds is not None:
+            self.retry_after_seconds = retry_after_seconds
         super().__init__(self.message)
 
 
@@ -124,6 +137,31 @@ class Busy(Conflict):
     """This session already has a job in progress."""
 
     code = "busy"
+
+
+class KeyReused(Conflict):
+    """This Idempotency-Key was sent with another request."""
+
+    code = "key_reused"
+
+
+class QueueFull(MelodyflowError):
+    """Too many jobs are waiting. Please try again later."""
+
+    status = 429
+    code = "queue_full"
+    retry_after_seconds = 5
+
+    def __init__(
+        self,
+        message: str | None = None,
+        *,
+        position: int | None = None,
+        retry_after_seconds: int | None = None,
+    ) -> None:
+        """Take how many jobs wait already, and when one of them will have begun."""
+        super().__init__(message, retry_after_seconds=retry_after_seconds)
+        self.position = position
 
 
 class Unavailable(MelodyflowError):

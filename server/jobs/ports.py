@@ -75,15 +75,32 @@ class WorkerNote:
     seen_at: datetime = field(default_factory=now)
 
 
+@dataclass(frozen=True, slots=True)
+class Took:
+    """What a finished job took: seconds of work, and seconds of source where they are known."""
+
+    seconds: float
+    source_seconds: float | None
+
+
 class JobStore(Protocol):
-    """The record of jobs; the truth about them."""
+    """The record of jobs; the truth about them.
+
+    Of one owner a few jobs run at a time, the others wait their turn: owners take turns, and a job
+    without an owner waits for nobody of its own.
+    """
 
     def add(self, job: Job) -> None:
         """Keep a new job and the event of it.
 
         Raises:
+            errors.KeyReused: there is one with its idempotency key.
             errors.Busy: its session has an unfinished one.
         """
+        ...
+
+    def find_by_key(self, idempotency_key: str) -> Job | None:
+        """Return the job that was asked for under a key."""
         ...
 
     def get(self, job_id: str) -> Job:
@@ -98,6 +115,14 @@ class JobStore(Protocol):
 
         The lease of a running job never gets shorter by it: `extend_lease` may have moved it since
         the record was read.
+        """
+        ...
+
+    def start(self, before: Job, after: Job) -> None:
+        """Replace a queued job by a running one, unless its owner has as many running as may be.
+
+        Raises:
+            errors.Conflict: another change came first, or it is not its turn.
         """
         ...
 
@@ -117,7 +142,15 @@ class JobStore(Protocol):
         ...
 
     def waiting(self) -> Sequence[Job]:
-        """Return queued jobs, oldest first."""
+        """Return queued jobs in the order of their turns."""
+        ...
+
+    def due(self, *, owner: str | None = None) -> Sequence[Job]:
+        """Return the queued jobs that may run now, oldest first; of one owner where it is given."""
+        ...
+
+    def count_waiting(self) -> int:
+        """Return how many jobs are queued."""
         ...
 
     def running(self) -> Sequence[Job]:
@@ -133,7 +166,19 @@ class JobStore(Protocol):
         ...
 
     def position(self, job: Job) -> int:
-        """Return how many queued jobs are ahead of a queued one."""
+        """Return how many queued jobs have their turn before a queued one."""
+        ...
+
+    def has_unfinished(self, owner: str) -> bool:
+        """Whether an owner has a job that waits or runs."""
+        ...
+
+    def took(self, kind: str, engine: str | None, *, most: int) -> Sequence[Took]:
+        """Return what the last finished jobs of a kind took, newest first; None is any engine."""
+        ...
+
+    def forget_ended(self, before: datetime) -> int:
+        """Forget some jobs that ended before then, with all that happened; return how many."""
         ...
 
     def active_in_session(self, session_id: str) -> Job | None:
