@@ -45,15 +45,15 @@ from server.kinds import KINDS
 if TYPE_CHECKING:
     from flask import Flask
 
-ANNOUNCE_SECONDS = 2.0
     from server.adapters.courier import Courier
 
 
-SWEEP_SECONDS = 3.0
+ANNOUNCE_SECONDS = 2.0
 LOOK_SECONDS = 1.0
 """How soon a webhook is told, and told again."""
 
 
+SWEEP_SECONDS = 3.0
 TELL_SECONDS = 2.0
 """How long the web waits until a queued job was told of, before a worker may tell of it."""
 
@@ -70,10 +70,10 @@ class Record:
     sessions: SqlSessions
     workers: SqlWorkers
     artifacts: StoredArtifacts
-
     deliveries: SqlDeliveries
 
 class Silence:
+
     """`Events` for nobody."""
 
     def publish(self, event: Event) -> None:
@@ -127,9 +127,9 @@ def web(settings: Settings, redis_url: str, *, kinds: Kinds = KINDS) -> "Flask":
             sessions=record.sessions,
             workers=record.workers,
             queue=queue,
-            message_queue=redis_url,
             webhooks=record.deliveries,
         )
+            message_queue=redis_url,
     )
 
 
@@ -181,6 +181,18 @@ def local(
     with TemporaryDirectory() as directory:
         database = f"sqlite:///{Path(directory) / 'record.sqlite3'}"
         record = _record(settings, database, MemoryStore())
+def webhook_secret(settings: Settings, *, owner: str | None) -> str:
+    """Return what the webhooks of an owner's jobs are signed with, as receivers take it.
+
+    Raises:
+        errors.Unavailable: the database does not answer.
+    """
+    record = open_record(settings)
+    with closing(record.database):
+        master = SqlSecrets(record.database).get(webhook_signature.SECRET_NAME)
+    return webhook_signature.shown(webhook_signature.secret_of(owner, master=master))
+
+
         runner = _runner(
             settings,
             record,

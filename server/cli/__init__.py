@@ -11,6 +11,7 @@ COMMANDS: Mapping[str, str] = {
     "presets": "list the presets and their prompts",
     "engines": "list the engines and whether they work here",
     "models": "fetch, convert, check and list the weights that the networks play with",
+    "webhooks": "show the secret that webhooks are signed with",
     "check": "say what works on this machine, what is missing and what adds it",
     "assets": "fetch the sound bank, and say what the arranger would play better with",
 }
