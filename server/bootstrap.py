@@ -47,13 +47,13 @@ if TYPE_CHECKING:
 
     from server.adapters.courier import Courier
 
-
 ANNOUNCE_SECONDS = 2.0
+
 LOOK_SECONDS = 1.0
 """How soon a webhook is told, and told again."""
 
-
 SWEEP_SECONDS = 3.0
+
 TELL_SECONDS = 2.0
 """How long the web waits until a queued job was told of, before a worker may tell of it."""
 
@@ -72,8 +72,8 @@ class Record:
     artifacts: StoredArtifacts
     deliveries: SqlDeliveries
 
-class Silence:
 
+class Silence:
     """`Events` for nobody."""
 
     def publish(self, event: Event) -> None:
@@ -128,8 +128,8 @@ def web(settings: Settings, redis_url: str, *, kinds: Kinds = KINDS) -> "Flask":
             workers=record.workers,
             queue=queue,
             webhooks=record.deliveries,
-        )
             message_queue=redis_url,
+        )
     )
 
 
@@ -164,23 +164,11 @@ def worker(
             closing(events),
             Repeated(attendance.announce, seconds=ANNOUNCE_SECONDS, farewell=attendance.leave),
             Repeated(janitor.sweep, seconds=SWEEP_SECONDS),
+            Repeated(_courier(settings, record).round, seconds=LOOK_SECONDS),
         ),
     )
 
 
-@contextmanager
-def local(
-    settings: Settings,
-    *,
-    events: Events | None = None,
-    kinds: Kinds = KINDS,
-    engines: Mapping[str, EngineCard] = ENGINES,
-) -> Iterator[Local]:
-    """Yield everything in one process; nothing of it is left behind."""
-            Repeated(_courier(settings, record).round, seconds=LOOK_SECONDS),
-    with TemporaryDirectory() as directory:
-        database = f"sqlite:///{Path(directory) / 'record.sqlite3'}"
-        record = _record(settings, database, MemoryStore())
 def webhook_secret(settings: Settings, *, owner: str | None) -> str:
     """Return what the webhooks of an owner's jobs are signed with, as receivers take it.
 
@@ -193,6 +181,18 @@ def webhook_secret(settings: Settings, *, owner: str | None) -> str:
     return webhook_signature.shown(webhook_signature.secret_of(owner, master=master))
 
 
+@contextmanager
+def local(
+    settings: Settings,
+    *,
+    events: Events | None = None,
+    kinds: Kinds = KINDS,
+    engines: Mapping[str, EngineCard] = ENGINES,
+) -> Iterator[Local]:
+    """Yield everything in one process; nothing of it is left behind."""
+    with TemporaryDirectory() as directory:
+        database = f"sqlite:///{Path(directory) / 'record.sqlite3'}"
+        record = _record(settings, database, MemoryStore())
         runner = _runner(
             settings,
             record,
@@ -214,6 +214,7 @@ def _record(settings: Settings, database_url: str, store: ObjectStore) -> Record
         sessions=SqlSessions(database),
         workers=SqlWorkers(database),
         artifacts=StoredArtifacts(store, database, keep=_keep(settings) + OUTLIVE),
+        deliveries=SqlDeliveries(database, allowed=settings.webhook_hosts),
     )
 
 
@@ -227,7 +228,6 @@ def _runner(
     engines: Residency,
     shift: Shift | None = None,
 ) -> Runner:
-        deliveries=SqlDeliveries(database, allowed=settings.webhook_hosts),
     return Runner(
         worker=name,
         kinds=kinds,
@@ -270,6 +270,17 @@ def _janitor(settings: Settings, record: Record, queue: RqQueue, events: Events)
     )
 
 
+def _courier(settings: Settings, record: Record) -> "Courier":
+    from server.adapters.courier import Courier, Post  # noqa: PLC0415 - workers alone send
+
+    secrets = SqlSecrets(record.database)
+    return Courier(
+        record.deliveries,
+        master=partial(secrets.get, webhook_signature.SECRET_NAME),
+        post=Post(allowed=settings.webhook_hosts),
+    )
+
+
 def _limits(settings: Settings) -> Limits:
     return Limits(
         timeout_seconds=settings.job_timeout_seconds,
@@ -285,17 +296,6 @@ def _keep(settings: Settings) -> timedelta:
 
 def _events(redis_url: str, record: Record, *, patience_seconds: float = 0.0) -> FanOut:
     from server.web import emissions  # noqa: PLC0415 - running a file here needs none of it
-def _courier(settings: Settings, record: Record) -> "Courier":
-    from server.adapters.courier import Courier, Post  # noqa: PLC0415 - workers alone send
-
-    secrets = SqlSecrets(record.database)
-    return Courier(
-        record.deliveries,
-        master=partial(secrets.get, webhook_signature.SECRET_NAME),
-        post=Post(allowed=settings.webhook_hosts),
-    )
-
-
 
     messages = SocketioEvents(redis_url, emissions.translators(record.artifacts, record.jobs))
     keys = LegacyKeys(redis_url, partial(emissions.standings, jobs=record.jobs))

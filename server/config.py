@@ -94,12 +94,12 @@ class Settings(BaseSettings):
     results_hours: Annotated[float, Field(ge=1)] = Field(
         24.0, description="How long results are kept."
     )
+    webhook_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="Hosts that webhooks may name although they are not public, by commas."
+    )
     audio_transfer_dir: Path | None = Field(
         None,
         description="The only directory audio_file_path may name files in; unset refuses it.",
-    )
-    webhook_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
-        (), description="Hosts that webhooks may name although they are not public, by commas."
     )
     sound_bank: Path | None = Field(
         None, description="SF2 or SF3 file for the arranger; unset looks for one."
@@ -125,13 +125,13 @@ class Settings(BaseSettings):
     engine_idle_seconds: Annotated[float, Field(ge=0)] = Field(
         900.0, description="An engine unused this long is unloaded; 0 keeps it."
     )
+    log_format: Literal["text", "json"] = Field(
+        "text", description="What the terminal shows: sentences, or the lines of the log files."
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         "INFO", description="Least level logged."
     )
     environment: str = Field("production", description="A name shown by /health.")
-    log_format: Literal["text", "json"] = Field(
-        "text", description="What the terminal shows: sentences, or the lines of the log files."
-    )
 
     @field_validator("cors_origins", "webhook_hosts", mode="before")
     @classmethod
