@@ -291,16 +291,10 @@ class _Reader:
 
     def _part(self) -> tuple[Part, bytes]:
         pipe = _pipe(self._process.stdout)
-        head = pipe.read(HEAD.size)
-        if len(head) < HEAD.size:
-            raise EOFError("the reader is gone")
-        part, size = HEAD.unpack(head)
+        part, size = HEAD.unpack(_exactly(pipe, HEAD.size))
         if size > _LARGEST_PART:
             raise ValueError("a part of the answer is too large")
-        body = pipe.read(size)
-        if len(body) < size:
-            raise EOFError("the reader is gone")
-        return Part(part), body
+        return Part(part), _exactly(pipe, size)
 
     def _kill(self) -> None:
         if self._process.poll() is not None:
@@ -330,6 +324,21 @@ def _pipe(pipe: IO[bytes] | None) -> IO[bytes]:
     if pipe is None:
         raise OSError("there is no pipe")
     return pipe
+
+
+def _exactly(pipe: IO[bytes], size: int) -> bytes:
+    """Read so many bytes; the pipes of eventlet give fewer, and wait when they are asked for none.
+
+    Raises:
+        EOFError: they end before.
+    """
+    read: list[bytes] = []
+    while size:
+        read.append(pipe.read(size))
+        if not read[-1]:
+            raise EOFError("the reader is gone")
+        size -= len(read[-1])
+    return read[0] if len(read) == 1 else b"".join(read)
 
 
 def _unavailable(reason: str) -> errors.Unavailable:

@@ -1,0 +1,96 @@
+"""Every bomb at the door of a real server: refused in a sentence, and the server stays small."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import requests
+
+from tests.http import sounds
+from tests.http.legacy.listener import PATIENCE_SECONDS
+from tests.system import site
+from tests.system.site import Site
+from tests.unit.media import bombs
+
+FILES = {**bombs.TOO_LONG, **bombs.BOUNDED}
+MORE_MEGABYTES = 80
+"""The largest bomb is a file of 20 MB, which is received, and handed to a reader."""
+
+READ = {
+    "FLAC in blocks of nothing",
+    "a WAV that claims 4 GB",
+    "a WAV of eight channels at 768 kHz that claims 4 GB",
+    "a WAV of 1024 channels",
+    "an RF64 that claims exabytes",
+    "a WAV with a billion cue points",
+    "an MP4 that claims years",
+    "a thousand Ogg streams one behind the other",
+    "ten hours that claim to be a second",
+}
+"""These have sound in them, and no more of it than a job takes."""
+
+
+@pytest.fixture(name="here", scope="module", params=["threading", "eventlet"])
+def _here(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, valkey: str
+) -> Iterator[Site]:
+    if request.param == "eventlet":
+        pytest.importorskip("eventlet")
+    folder = tmp_path_factory.mktemp("bombs")
+    with site.opened(folder, valkey, mode=str(request.param)) as opened:
+        yield opened
+
+
+def upload(here: Site, data: bytes) -> tuple[int, dict[str, Any]]:
+    """Send a file as a body; return status and answer."""
+    answer = requests.post(
+        f"{here.url}/artifacts",
+        data=data,
+        headers={"Content-Type": "application/octet-stream"},
+        timeout=PATIENCE_SECONDS,
+    )
+    return answer.status_code, answer.json()
+
+
+def web_megabytes(here: Site) -> float:
+    """Return what the web process holds, without its readers."""
+    return float(psutil.Process(here.web.pid).memory_info().rss) / 2**20
+
+
+def test_every_bomb_is_refused_and_the_next_sound_is_taken(here: Site) -> None:
+    """With the field's name; a reader that a bomb takes along is not the web process."""
+    assert upload(here, sounds.wav())[0] == 201
+    before, web = web_megabytes(here), here.web.pid
+    answers = {name: upload(here, make()) for name, make in FILES.items()}
+
+    refused = {name: (status, said) for name, (status, said) in answers.items() if status != 201}
+    assert READ == answers.keys() - refused.keys()
+    assert {413, 415, 422} == {status for status, _ in refused.values()}
+    assert {"audio"} == {said["error"]["field"] for _, said in refused.values()}
+    assert upload(here, sounds.wav())[0] == 201
+    assert (web, None) == (here.web.pid, here.web.process.poll())
+    assert web_megabytes(here) - before < MORE_MEGABYTES
+
+
+def test_a_killed_reader_costs_nobody_an_upload(here: Site) -> None:
+    """Whoever kills it: the kernel when memory is short, or an operator."""
+    upload(here, sounds.wav())
+    for child in psutil.Process(here.web.pid).children(recursive=True):
+        child.kill()
+
+    assert upload(here, sounds.wav())[0] == 201
+
+
+def test_readers_end_with_the_server(tmp_path: Path, valkey_url: str) -> None:
+    """Even when it is killed and can tell nobody."""
+    with site.opened(tmp_path, valkey_url) as here:
+        upload(here, sounds.wav())
+        readers = psutil.Process(here.web.pid).children(recursive=True)
+        assert readers
+        here.web.process.kill()
+        here.web.process.wait()
+        _, alive = psutil.wait_procs(readers, timeout=PATIENCE_SECONDS)
+
+    assert [] == alive
