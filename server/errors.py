@@ -14,6 +14,8 @@
     ├── Conflict                    409 conflict
     │   ├── Busy                    409 busy
     │   └── KeyReused               409 key_reused            (an Idempotency-Key)
+    ├── Unauthorized                401 unauthorized          (WWW-Authenticate)
+    ├── TooManyRequests             429 too_many_requests     (Retry-After)
     ├── QueueFull                   429 queue_full            (Retry-After, position)
     ├── Unavailable                 503 unavailable           (Retry-After)
     │   ├── EngineUnavailable       503 engine_unavailable
@@ -143,6 +145,21 @@ class KeyReused(Conflict):
     """This Idempotency-Key was sent with another request."""
 
     code = "key_reused"
+
+
+class Unauthorized(MelodyflowError):
+    """An API key is needed: send it as a Bearer token or in X-API-Key."""
+
+    status = 401
+    code = "unauthorized"
+
+
+class TooManyRequests(MelodyflowError):
+    """Too many requests. Please try again later."""
+
+    status = 429
+    code = "too_many_requests"
+    retry_after_seconds = 60
 
 
 class QueueFull(MelodyflowError):

@@ -28,6 +28,7 @@ class Failure:
     code: str
     message: str
     field: str | None = None
+    position: int | None = None
     headers: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
@@ -84,7 +85,8 @@ def failure_of(error: Exception) -> Failure:
             code=error.code,
             message=error.message,
             field=error.field,
-            headers=_retry_after(error.retry_after_seconds),
+            position=getattr(error, "position", None),
+            headers={**_retry_after(error.retry_after_seconds), **_challenge(error)},
         )
     if isinstance(error, HTTPException):
         status = error.code or 500
@@ -105,6 +107,10 @@ def _retry_after(seconds: int | None) -> dict[str, str]:
     return {} if seconds is None else {"Retry-After": str(seconds)}
 
 
+def _challenge(error: errors.MelodyflowError) -> dict[str, str]:
+    return {"WWW-Authenticate": "Bearer"} if isinstance(error, errors.Unauthorized) else {}
+
+
 def _statuses() -> dict[str, int]:
     found: dict[str, int] = {}
     pending = [errors.MelodyflowError]
@@ -122,6 +128,14 @@ def refuse_parameters(error: ValidationError) -> NoReturn:
         errors.InvalidInput: always.
     """
     raise refusal_of(error) from error
+
+
+def as_at_capacity(failure: Failure, error: Exception) -> Failure:
+    """Retell a full queue the way the old services did: 503."""
+    if not isinstance(error, errors.QueueFull):
+        return failure
+    before = errors.AtCapacity()
+    return replace(failure, status=before.status, code=before.code, message=before.message)
 
 
 def as_bad_request(failure: Failure, error: Exception) -> Failure:
