@@ -21,7 +21,7 @@ class Repeated:
 
     def __init__(
         self,
-        action: Callable[[], None],
+        action: Callable[[], object],
         *,
         seconds: float,
         farewell: Callable[[], None] = lambda: None,
@@ -48,7 +48,7 @@ class Repeated:
             _attempt(self._action)
 
 
-def _attempt(action: Callable[[], None]) -> None:
+def _attempt(action: Callable[[], object]) -> None:
     try:
         action()
     except errors.MelodyflowError as error:
