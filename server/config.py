@@ -5,6 +5,7 @@ name.
 """
 
 import os
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -46,6 +47,16 @@ class Settings(BaseSettings):
     second_port: Annotated[int, Field(ge=1, le=65535)] | None = Field(
         None, description="A second port with the same answers, such as the plugins' fixed 8000."
     )
+    keys: Literal["auto", "on", "off"] = Field(
+        "auto",
+        description="Whether callers need an API key; auto asks for one beyond this machine.",
+    )
+    requests_per_minute: Annotated[int, Field(ge=1)] = Field(
+        600, description="Requests of one key within a minute, where the key does not say."
+    )
+    jobs_per_minute: Annotated[int, Field(ge=1)] = Field(
+        60, description="Jobs that one key may submit within a minute."
+    )
     redis_url: str | None = Field(
         None,
         validation_alias=_either("redis_url", "MELODYFLOW_REDIS_URL", "REDIS_URL"),
@@ -76,10 +87,18 @@ class Settings(BaseSettings):
         300.0, description="Longest audio a job takes."
     )
     max_waiting_jobs: Annotated[int, Field(ge=1)] = Field(
-        64, description="Jobs that may wait before 503."
+        64,
+        description="Jobs that may wait before more are refused; a key's first is always taken.",
+    )
+    jobs_at_once: Annotated[int, Field(ge=1)] = Field(
+        1, description="Jobs of one key that run at the same time, where the key does not say."
     )
     job_timeout_seconds: Annotated[int, Field(ge=1)] = Field(
         600, description="Longest a job may run."
+    )
+    stuck_seconds: Annotated[float, Field(ge=0.5)] = Field(
+        30.0,
+        description="How deaf a job may be beyond its deadline before its worker process is ended.",
     )
     transform_wait_seconds: Annotated[float, Field(gt=0)] = Field(
         290.0, description="How long a synchronous /transform waits for its result."
@@ -93,6 +112,9 @@ class Settings(BaseSettings):
     )
     results_hours: Annotated[float, Field(ge=1)] = Field(
         24.0, description="How long results are kept."
+    )
+    records_days: Annotated[float, Field(ge=1)] = Field(
+        90.0, description="How long is known what a job did, and how to do it again."
     )
     webhook_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="Hosts that webhooks may name although they are not public, by commas."
@@ -159,6 +181,11 @@ class Settings(BaseSettings):
         return {**os.environ, **{PREFIX + name.upper(): _text(settings[name]) for name in settings}}
 
     @property
+    def asks_for_keys(self) -> bool:
+        """Whether nobody may call without an API key."""
+        return self.keys == "on" or (self.keys == "auto" and not _is_this_machine(self.host))
+
+    @property
     def weights_dir(self) -> Path:
         """Where model weights are kept."""
         return self.models_dir or self.data_dir / "models"
@@ -170,8 +197,15 @@ class Settings(BaseSettings):
 
 
 def bare_environment(**more: str) -> dict[str, str]:
-    """Return the environment of a child that needs to run and nothing else: no settings, no keys."""
+    """Return the environment of a child that needs to run, and of ours no setting and no key."""
     return {name: os.environ[name] for name in _NEEDED_TO_RUN if name in os.environ} | more
+
+
+def _is_this_machine(host: str) -> bool:
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:  # a name, whatever it means
+        return False
 
 
 def _text(value: object) -> str:

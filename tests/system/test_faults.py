@@ -1,85 +1,17 @@
 """Workers are killed, brokers forget, shutdowns come in the middle: a job is done once."""
 
-import os
 import signal
-from collections.abc import Iterator
+import sqlite3
 from contextlib import closing
 from datetime import timedelta
-from pathlib import Path
 
 import psutil
-import pytest
 import redis
 
-from server import bootstrap
-from server.adapters.rq_queue import RqQueue
-from server.config import Settings
-from server.jobs.record import Job, Status
-from server.jobs.service import JobService
-from tests.system import slow_worker
-from tests.system.processes import PATIENCE_SECONDS, Running, Yard, free_port, until
-from tests.system.slow_worker import KINDS, Slow, SlowSpec
-from tests.unit.jobs.workshop import Heard
-
-
-class Works:
-    """A record, a broker, and workers that come and go."""
-
-    def __init__(self, yard: Yard, redis_url: str) -> None:
-        self._yard, self._redis_url = yard, redis_url
-        self.settings = Settings.from_environment(
-            data_dir=yard.data, redis_url=redis_url, lease_seconds=1.5
-        )
-        self.record = bootstrap.open_record(self.settings)
-        self.marks = yard.directory / "marks"
-        self.marks.mkdir()
-        self.queue = RqQueue(redis_url, kinds=KINDS)
-        self.service = JobService(
-            jobs=self.record.jobs,
-            queue=self.queue,
-            events=Heard(),
-            max_waiting=8,
-            keep=timedelta(hours=24),
-        )
-
-    def worker(self) -> Running:
-        """Start one more."""
-        environment = {
-            "REDIS_URL": self._redis_url,
-            "MELODYFLOW_DATA_DIR": str(self.settings.data_dir),
-            "MELODYFLOW_LEASE_SECONDS": str(self.settings.lease_seconds),
-            "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[2])]),
-        }
-        return self._yard.start(slow_worker.__file__, **environment)
-
-    def submit(self, go: str = "go") -> Job:
-        """Submit a job that waits for a file."""
-        spec = SlowSpec(marks=str(self.marks), go=str(self._yard.directory / go))
-        return self.service.submit(Slow(), spec)
-
-    def let_go(self, go: str = "go") -> None:
-        """Let jobs finish."""
-        (self._yard.directory / go).touch()
-
-    def started_by(self, attempt: int) -> int:
-        """Wait for an attempt and return who makes it."""
-        mark = until(lambda: next(self.marks.glob(f"{attempt}-*"), None))
-        return int(mark.name.split("-")[1])
-
-    def ended(self, job: Job) -> Job:
-        """Wait for the ending."""
-        return self.service.wait(job.id, seconds=PATIENCE_SECONDS)
-
-
-@pytest.fixture(name="works")
-def _works(yard: Yard, valkey_url: str) -> Iterator[Works]:
-    works = Works(yard, valkey_url)
-    with closing(works.record.database):
-        yield works
-
-
-def _results(works: Works, job: Job) -> list[bytes]:
-    return [works.record.artifacts.read(output.artifact_id) for output in job.outputs]
+from server.jobs.record import Status
+from tests.system import works as all_works
+from tests.system.processes import Running, Yard, free_port, until
+from tests.system.works import Works
 
 
 def test_a_job_of_a_killed_worker_is_done_by_another_once(works: Works) -> None:
@@ -92,7 +24,7 @@ def test_a_job_of_a_killed_worker_is_done_by_another_once(works: Works) -> None:
     done = works.ended(job)
 
     assert (Status.FINISHED, 2, second.pid) == (done.status, done.attempt, taken_by)
-    assert [b"2"] == _results(works, done)
+    assert [b"2"] == works.results(done)
 
 
 def test_a_job_that_kills_every_worker_fails_in_the_end(works: Works) -> None:
@@ -132,26 +64,39 @@ def test_a_running_job_is_cancelled_within_a_step(works: Works) -> None:
     assert Status.CANCELLED is works.ended(job).status
 
 
+def _freeze(sleeper: Running, works: Works) -> None:
+    """Stop a process between two writes: one that is frozen within keeps a file's lock."""
+    process, file = psutil.Process(sleeper.pid), works.settings.data_dir / "melodyflow.sqlite3"
+    with closing(sqlite3.connect(file, timeout=0.1, isolation_level=None)) as writer:
+        while True:
+            process.suspend()
+            try:
+                writer.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError:
+                process.resume()
+            else:
+                return
+
+
 def test_a_frozen_worker_that_wakes_up_finds_its_job_gone(works: Works) -> None:
     """It was silent for longer than its lease; its result is not the job's."""
     sleeper, job = works.worker(), works.submit()
     works.started_by(1)
-    psutil.Process(sleeper.pid).suspend()
+    _freeze(sleeper, works)
     works.worker()
     works.started_by(2)
     psutil.Process(sleeper.pid).resume()
     works.let_go()
     done = works.ended(job)
 
-    assert (Status.FINISHED, 2, [b"2"]) == (done.status, done.attempt, _results(works, done))
+    assert (Status.FINISHED, 2, [b"2"]) == (done.status, done.attempt, works.results(done))
 
 
 def test_a_broker_that_forgot_everything_loses_no_job(yard: Yard) -> None:
     """It restarts empty under a worker at work and a job that waits; both are finished."""
     port = free_port()
     broker = yard.valkey(port)
-    works = Works(yard, f"redis://127.0.0.1:{port}/0")
-    with closing(works.record.database):
+    with all_works.opened(yard, f"redis://127.0.0.1:{port}/0") as works:
         worker = works.worker()
         running, waiting = works.submit(), works.submit()
         works.started_by(1)
