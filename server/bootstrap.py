@@ -27,6 +27,7 @@ from server.adapters.rq_queue import RqQueue
 from server.adapters.secret_store import SqlSecrets
 from server.adapters.session_store import SqlSessions
 from server.adapters.socketio_events import SocketioEvents
+from server.adapters.statistics import SqlStatistics
 from server.adapters.worker import ResidentWorker, Shift
 from server.adapters.worker_store import SqlWorkers
 from server.config import Settings
@@ -128,6 +129,7 @@ def web(settings: Settings, redis_url: str, *, kinds: Kinds = KINDS) -> "Flask":
             workers=record.workers,
             queue=queue,
             webhooks=record.deliveries,
+            statistics=SqlStatistics(record.database),
             message_queue=redis_url,
         )
     )

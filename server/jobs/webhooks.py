@@ -1,5 +1,6 @@
 """Webhooks: who wants to be told of a job's ending, and how far that is."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -56,6 +57,10 @@ class Webhooks(Protocol):
 
     def check(self, url: str) -> None:
         """Refuse a URL that can be seen to lead nowhere public. Raises `errors.InvalidInput`."""
+        ...
+
+    def counts(self) -> Mapping[DeliveryState, int]:
+        """Return how many deliveries there are in each state, of those not forgotten yet."""
         ...
 
     def of_job(self, job_id: str) -> Delivery | None:

@@ -20,9 +20,11 @@ from server.web import (
     jobs,
     juce,
     legacy,
+    metrics,
     pulse,
     sockets,
     studio,
+    traffic,
     views,
 )
 from server.web.services import Services
@@ -30,7 +32,7 @@ from server.web.services import Services
 LARGEST_SOCKET_MESSAGE = 100_000_000
 """Bytes of one Socket.IO message: three minutes of 16-bit stereo as base64, and to spare."""
 
-NOUNS = (jobs, artifacts, catalog, health, legacy, juce, studio)
+NOUNS = (jobs, artifacts, catalog, health, metrics, legacy, juce, studio)
 
 CHANNEL = "socketio"
 """Where workers and other servers of the same contract write their messages on the broker."""
@@ -54,6 +56,7 @@ def create_app(services: Services) -> Flask:
     _configure(app, services.settings)
     services.attach(app)
     pulse.Pulse(services).attach(app)
+    traffic.Traffic().attach(app)
     CORS(
         app,
         origins=_origins(services.settings),

@@ -9,6 +9,7 @@ from flask import Flask, current_app
 from server.config import Settings
 from server.jobs.ports import ArtifactStore, Queue, SessionStore, WorkerNote, WorkerStore
 from server.jobs.service import JobService
+from server.jobs.statistics import Statistics
 from server.jobs.webhooks import Webhooks
 
 _EXTENSION = "melodyflow"
@@ -25,6 +26,7 @@ class Services:
     workers: WorkerStore
     queue: Queue
     webhooks: Webhooks
+    statistics: Statistics
     message_queue: str | None
 
     def live_workers(self) -> Sequence[WorkerNote]:

@@ -14,6 +14,7 @@ from server.adapters.database import Database
 from server.adapters.deliveries import SqlDeliveries
 from server.adapters.job_store import SqlJobs
 from server.adapters.session_store import SqlSessions
+from server.adapters.statistics import SqlStatistics
 from server.adapters.worker_store import SqlWorkers
 from tests.http.world import KEEP, Stores, World, world
 
@@ -47,6 +48,7 @@ def stores(
             artifacts=StoredArtifacts(open_store(None, folder / "sounds"), database, keep=KEEP),
             sessions=SqlSessions(database),
             workers=SqlWorkers(database),
+            statistics=SqlStatistics(database),
             webhooks=SqlDeliveries(database, allowed=webhook_hosts),
         )
 

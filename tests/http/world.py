@@ -26,6 +26,7 @@ from server.jobs.ports import (
 from server.jobs.record import Job
 from server.jobs.runner import Limits, Runner
 from server.jobs.service import JobService
+from server.jobs.statistics import Statistics
 from server.jobs.webhooks import Webhooks
 from server.kinds import KINDS
 from server.web.app import create_app
@@ -147,6 +148,7 @@ class Stores:
     sessions: SessionStore
     workers: WorkerStore
     webhooks: Webhooks
+    statistics: Statistics
 
 
 @contextmanager
@@ -200,6 +202,7 @@ def _services(
         workers=stores.workers,
         queue=wire,
         webhooks=stores.webhooks,
+        statistics=stores.statistics,
         message_queue=message_queue,
     )
 
