@@ -22,7 +22,7 @@ from email.utils import parsedate_to_datetime
 import certifi
 
 from server import errors
-from server.adapters import outbound, webhook_signature
+from server.adapters import logs, outbound, webhook_signature
 from server.adapters.deliveries import SqlDeliveries
 from server.jobs.record import now
 from server.jobs.webhooks import Delivery
@@ -181,6 +181,7 @@ class Courier:
         return claimed[0] if claimed else None
 
     def _tell(self, delivery: Delivery) -> None:
+        logs.beside_the_jobs()  # the job that is told of is not the one at hand
         try:
             outcome, delay = self._attempted(delivery)
             due_at = None if delay is None else now() + delay

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Self
 
 from server import errors
+from server.adapters import logs
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +44,7 @@ class Repeated:
         _attempt(self._farewell)
 
     def _repeat(self) -> None:
+        logs.beside_the_jobs()
         _attempt(self._action)
         while not self._done.wait(self._seconds):
             _attempt(self._action)

@@ -1,5 +1,6 @@
 """Prometheus is told how everything is."""
 
+import logging
 import re
 from dataclasses import replace
 
@@ -116,3 +117,24 @@ def test_a_record_that_is_away_is_told(here: World, monkeypatch: pytest.MonkeyPa
 
     assert (0, 0) == (told["record_up"], told["wire_up"])
     assert not any(name.startswith("jobs") for name in told)
+
+
+def test_a_request_is_a_line(here: World, caplog: pytest.LogCaptureFixture) -> None:
+    """With its route, status and job; neither keys nor what was asked for by query."""
+    caplog.set_level(logging.INFO, logger="server.web.traffic")
+    job_id = here.submit()["id"]
+    here.client.get(f"/jobs/{job_id}?wait=20", headers={"Authorization": "Bearer secret"})
+    here.client.get("/health")
+    here.client.get("/nothing/here?key=secret")
+    lines = [
+        (line.facts["method"], line.facts["route"], line.facts["status"], line.job)  # type: ignore[attr-defined]
+        for line in caplog.records
+    ]
+
+    assert [
+        ("POST", "/jobs", 202, job_id),
+        ("GET", "/jobs/<id>", 200, job_id),
+        ("GET", "unmatched", 404, None),
+    ] == lines
+    assert "secret" not in caplog.text
+    assert caplog.records[0].message.startswith("POST /jobs 202 ")

@@ -395,7 +395,7 @@ def test_a_receiver_may_ask_for_more_time_within_bounds() -> None:
     ("said", "least", "most"),
     [
         ("120", 120, 120),
-        (format_datetime(now() + timedelta(seconds=90), usegmt=True), 80, 90),
+        (format_datetime(now() + timedelta(hours=1), usegmt=True), 2000, 3600),
         (format_datetime(now() - timedelta(days=1), usegmt=True), 0, 0),
         ("soon", 0, 0),
         ("-5", 0, 0),
