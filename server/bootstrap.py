@@ -5,9 +5,9 @@ import secrets
 import socket
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -21,25 +21,30 @@ from server.adapters.database import Database
 from server.adapters.deliveries import SqlDeliveries
 from server.adapters.fan_out import FanOut
 from server.adapters.job_store import SqlJobs
+from server.adapters.key_store import SqlKeys
 from server.adapters.legacy_keys import LegacyKeys
+from server.adapters.rate_limits import WireRates
 from server.adapters.repeated import Repeated
 from server.adapters.rq_queue import RqQueue
 from server.adapters.secret_store import SqlSecrets
 from server.adapters.session_store import SqlSessions
 from server.adapters.socketio_events import SocketioEvents
 from server.adapters.statistics import SqlStatistics
+from server.adapters.watchdog import Watchdog
 from server.adapters.worker import ResidentWorker, Shift
 from server.adapters.worker_store import SqlWorkers
 from server.config import Settings
 from server.engines.catalog import ENGINES, EngineCard
 from server.engines.residency import Residency
+from server.jobs.dispatch import Dispatch
+from server.jobs.estimates import Estimates
 from server.jobs.events import Event
 from server.jobs.janitor import Janitor
 from server.jobs.kind import JobSpec, Kind, Kinds
 from server.jobs.ports import Events
 from server.jobs.record import Job
 from server.jobs.routing import Router
-from server.jobs.runner import Limits, Runner
+from server.jobs.runner import Guard, Limits, Runner, unguarded
 from server.jobs.service import JobService
 from server.kinds import KINDS
 
@@ -47,6 +52,7 @@ if TYPE_CHECKING:
     from flask import Flask
 
     from server.adapters.courier import Courier
+    from server.web.downloads import Downloads
 
 ANNOUNCE_SECONDS = 2.0
 
@@ -54,6 +60,9 @@ LOOK_SECONDS = 1.0
 """How soon a webhook is told, and told again."""
 
 SWEEP_SECONDS = 3.0
+
+ORPHANS_SECONDS = 1800.0
+"""How often the whole store is compared with the record; a distant one charges for lists."""
 
 TELL_SECONDS = 2.0
 """How long the web waits until a queued job was told of, before a worker may tell of it."""
@@ -112,13 +121,16 @@ def web(settings: Settings, redis_url: str, *, kinds: Kinds = KINDS) -> "Flask":
     from server.web.services import Services  # noqa: PLC0415
 
     record = open_record(settings)
-    queue = _queue(settings, redis_url, record, kinds, ENGINES)
+    router = _router(settings, record, kinds, ENGINES)
+    queue = RqQueue(redis_url, kinds=kinds, route=router.engine_for)
+    estimates = _estimates(settings, record, router)
     service = JobService(
         jobs=record.jobs,
         queue=queue,
-        events=_events(redis_url, record, patience_seconds=TELL_SECONDS),
+        events=_events(redis_url, record, estimates, patience_seconds=TELL_SECONDS),
         max_waiting=settings.max_waiting_jobs,
         keep=_keep(settings),
+        estimates=estimates,
     )
     return create_app(
         Services(
@@ -130,6 +142,9 @@ def web(settings: Settings, redis_url: str, *, kinds: Kinds = KINDS) -> "Flask":
             queue=queue,
             webhooks=record.deliveries,
             statistics=SqlStatistics(record.database),
+            keys=SqlKeys(record.database),
+            rates=WireRates(redis_url),
+            downloads=_downloads(record),
             message_queue=redis_url,
         )
     )
@@ -147,13 +162,25 @@ def worker(
     name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(2)}"
     record, shift = open_record(settings), Shift()
     residency = Residency(settings, engines=engines)
-    events = _events(redis_url, record)
-    rq_queue.install(
-        _runner(
-            settings, record, name=name, kinds=kinds, events=events, engines=residency, shift=shift
-        )
+    router = _router(settings, record, kinds, engines)
+    queue = RqQueue(redis_url, kinds=kinds, route=router.engine_for)
+    events = _events(redis_url, record, _estimates(settings, record, router))
+    watchdog = Watchdog(
+        timeout_seconds=settings.job_timeout_seconds,
+        stuck_seconds=settings.stuck_seconds,
+        farewell=events.close,
     )
-    queue = _queue(settings, redis_url, record, kinds, engines)
+    runner = _runner(
+        settings,
+        record,
+        name=name,
+        kinds=kinds,
+        events=events,
+        engines=residency,
+        shift=shift,
+        guard=watchdog.guard,
+    )
+    rq_queue.install(replace(runner, on_left=Dispatch(jobs=record.jobs, queue=queue).after))
     janitor = _janitor(settings, record, queue, events)
     attendance = Attendance(name, queues, workers=record.workers, engines=residency, shift=shift)
     return ResidentWorker(
@@ -166,6 +193,7 @@ def worker(
             closing(events),
             Repeated(attendance.announce, seconds=ANNOUNCE_SECONDS, farewell=attendance.leave),
             Repeated(janitor.sweep, seconds=SWEEP_SECONDS),
+            Repeated(record.artifacts.remove_orphans, seconds=ORPHANS_SECONDS),
             Repeated(_courier(settings, record).round, seconds=LOOK_SECONDS),
         ),
     )
@@ -212,7 +240,7 @@ def _record(settings: Settings, database_url: str, store: ObjectStore) -> Record
     migrate.upgrade(database)
     return Record(
         database=database,
-        jobs=SqlJobs(database),
+        jobs=SqlJobs(database, at_once=settings.jobs_at_once),
         sessions=SqlSessions(database),
         workers=SqlWorkers(database),
         artifacts=StoredArtifacts(store, database, keep=_keep(settings) + OUTLIVE),
@@ -229,6 +257,7 @@ def _runner(
     events: Events,
     engines: Residency,
     shift: Shift | None = None,
+    guard: Guard = unguarded,
 ) -> Runner:
     return Runner(
         worker=name,
@@ -241,23 +270,24 @@ def _runner(
         limits=_limits(settings),
         is_stopping=shift.is_over if shift else lambda: False,
         on_device_lost=shift.end_for_a_fresh_start if shift else None,
+        guard=guard,
     )
 
 
-def _queue(
-    settings: Settings,
-    redis_url: str,
-    record: Record,
-    kinds: Kinds,
-    engines: Mapping[str, EngineCard],
-) -> RqQueue:
-    router = Router(
-        workers=record.workers,
-        kinds=kinds,
-        engines=engines,
-        within=timedelta(seconds=settings.lease_seconds),
+def _router(
+    settings: Settings, record: Record, kinds: Kinds, engines: Mapping[str, EngineCard]
+) -> Router:
+    within = timedelta(seconds=settings.lease_seconds)
+    return Router(workers=record.workers, kinds=kinds, engines=engines, within=within)
+
+
+def _estimates(settings: Settings, record: Record, router: Router) -> Estimates:
+    within = timedelta(seconds=settings.lease_seconds)
+    return Estimates(
+        record.jobs,
+        expected=router.expected,
+        lanes=lambda: len(record.workers.live(within)),
     )
-    return RqQueue(redis_url, kinds=kinds, route=router.engine_for)
 
 
 def _janitor(settings: Settings, record: Record, queue: RqQueue, events: Events) -> Janitor:
@@ -269,6 +299,7 @@ def _janitor(settings: Settings, record: Record, queue: RqQueue, events: Events)
         events=events,
         max_attempts=settings.max_attempts,
         keep=_keep(settings),
+        remember=timedelta(days=settings.records_days),
     )
 
 
@@ -289,6 +320,7 @@ def _limits(settings: Settings) -> Limits:
         lease=timedelta(seconds=settings.lease_seconds),
         keep=_keep(settings),
         max_attempts=settings.max_attempts,
+        source_seconds=settings.max_source_seconds,
     )
 
 
@@ -296,9 +328,20 @@ def _keep(settings: Settings) -> timedelta:
     return timedelta(hours=settings.results_hours)
 
 
-def _events(redis_url: str, record: Record, *, patience_seconds: float = 0.0) -> FanOut:
+def _downloads(record: Record) -> "Downloads":
+    from server.web.downloads import SECRET_NAME, Downloads  # noqa: PLC0415 - as below
+
+    secrets = SqlSecrets(record.database)
+    return Downloads(secret=cache(partial(secrets.get, SECRET_NAME)))
+
+
+def _events(
+    redis_url: str, record: Record, estimates: Estimates, *, patience_seconds: float = 0.0
+) -> FanOut:
     from server.web import emissions  # noqa: PLC0415 - running a file here needs none of it
 
-    messages = SocketioEvents(redis_url, emissions.translators(record.artifacts, record.jobs))
-    keys = LegacyKeys(redis_url, partial(emissions.standings, jobs=record.jobs))
+    link = _downloads(record).url
+    translators = emissions.translators(record.artifacts, estimates, link=link)
+    messages = SocketioEvents(redis_url, translators)
+    keys = LegacyKeys(redis_url, partial(emissions.standings, estimates=estimates))
     return FanOut([messages, keys], patience_seconds=patience_seconds)

@@ -138,6 +138,10 @@ class Job:
         """What was asked for, in that order; a preview is no result."""
         return tuple(output for output in self.outputs if output.role is Role.RESULT)
 
+    def is_expired(self, at: datetime) -> bool:
+        """Whether what it made is kept no longer; its recipe is."""
+        return self.status.is_final and self.expires_at is not None and self.expires_at <= at
+
     def with_output(self, output: Output) -> Self:
         """Return the record with one more file, or another one of the same name."""
         others = tuple(each for each in self.outputs if each.name != output.name)

@@ -36,6 +36,10 @@ def unguarded(_give_up: Callable[[], None]) -> AbstractContextManager[object]:
     return nullcontext()
 
 
+def _let_go(_job: Job) -> None:
+    """Hear of a job where nothing waits for its place."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Runner:
     """Runs jobs in this process, one at a time.
@@ -56,7 +60,7 @@ class Runner:
     is_stopping: Callable[[], bool] = lambda: False
     on_device_lost: Callable[[], None] | None = None
     guard: Guard = unguarded
-    on_left: Callable[[Job], None] = lambda job: None
+    on_left: Callable[[Job], None] = _let_go
 
     def run(self, job_id: str) -> None:
         """Run a queued job to its ending; a job that is not queued any more is left alone."""

@@ -185,7 +185,13 @@ def run(spec: Spec, ctx: Context) -> None:
     ctx.conclude(
         seed=spec.seed,
         report=_report(spec, [report for _, report in finished], is_previewed=previews.came),
-        recipe=recipe.of(NAME, spec, ctx.job.engine, model=results[0].model),
+        recipe=recipe.of(
+            NAME,
+            spec,
+            ctx.job.engine,
+            model=results[0].model,
+            prompts=[choice.prompt for choice in spec.choices],
+        ),
     )
 
 

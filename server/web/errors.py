@@ -5,6 +5,7 @@ decided here once.
 """
 
 import dataclasses
+import errno
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -43,6 +44,10 @@ _NAMES = {
     415: "unsupported_media",
     416: "range_not_satisfiable",
 }
+
+
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+"""What a system says when a body that waits on disk does not fit there."""
 
 
 def _unchanged(failure: Failure, _error: Exception) -> Failure:
@@ -88,6 +93,8 @@ def failure_of(error: Exception) -> Failure:
             position=getattr(error, "position", None),
             headers={**_retry_after(error.retry_after_seconds), **_challenge(error)},
         )
+    if isinstance(error, OSError) and error.errno in _NO_ROOM:
+        return failure_of(errors.StorageFailed("There is no room for this on the server."))
     if isinstance(error, HTTPException):
         status = error.code or 500
         message = error.description or error.name

@@ -4,16 +4,18 @@ JSON is shaped in views alone: here, in `health_views`, `legacy_views` and `plug
 made from records by their `of` and decide nothing.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any, Self
 
 from flask import Response
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, RootModel
 
 from server import errors
 from server.engines.catalog import ENGINES, EngineCard
 from server.jobs import record
+from server.jobs.estimates import Forecast, Outlook
+from server.jobs.events import EventName, Happening
 from server.jobs.kind import Kind
 from server.jobs.ports import Artifact, ArtifactStore, Offer
 from server.jobs.webhooks import Delivery, DeliveryState
@@ -44,6 +46,9 @@ class RefusalFacts(BaseModel):
     code: str = Field(description="For programs.")
     message: str = Field(description="For people.")
     field: str | None = Field(description="The input that is wrong.")
+    position: int | None = Field(
+        None, description="How many jobs wait already, where the queue is full."
+    )
 
 
 class Refusal(View):
@@ -54,11 +59,24 @@ class Refusal(View):
 
 def refusal(failure: Failure) -> Mapping[str, Any]:
     """Return how native routes say a failure."""
-    facts = RefusalFacts(code=failure.code, message=failure.message, field=failure.field)
+    facts = RefusalFacts(
+        code=failure.code,
+        message=failure.message,
+        field=failure.field,
+        position=failure.position,
+    )
     return Refusal(error=facts).model_dump()
 
 
 # Artifacts
+
+Link = Callable[[Artifact], str]
+"""Returns where an artifact can be fetched."""
+
+
+def plain_link(artifact: Artifact) -> str:
+    """Return where it can be fetched by those who may see it."""
+    return f"/artifacts/{artifact.id}"
 
 
 class ArtifactView(View):
@@ -78,11 +96,11 @@ class ArtifactView(View):
     )
 
     @classmethod
-    def of(cls, artifact: Artifact, *, output: record.Output | None = None) -> Self:
+    def of(cls, artifact: Artifact, *, link: Link, output: record.Output | None = None) -> Self:
         """Show an artifact, under the name it has within its job if there is one."""
         return cls(
             id=artifact.id,
-            url=f"/artifacts/{artifact.id}",
+            url=link(artifact),
             name=output.name if output else artifact.name,
             role=output.role if output else None,
             media_type=artifact.media_type,
@@ -94,11 +112,13 @@ class ArtifactView(View):
         )
 
 
-def outputs_of(job: record.Job, artifacts: ArtifactStore) -> Iterator[ArtifactView]:
+def outputs_of(
+    job: record.Job, artifacts: ArtifactStore, *, link: Link = plain_link
+) -> Iterator[ArtifactView]:
     """Show what a job made, as far as it is still there."""
     for output in job.outputs:
         try:
-            yield ArtifactView.of(artifacts.get(output.artifact_id), output=output)
+            yield ArtifactView.of(artifacts.get(output.artifact_id), link=link, output=output)
         except errors.NotFound:  # deleted or expired; the record stays
             continue
 
@@ -134,21 +154,51 @@ class Receipt(View):
     status: record.Status
     session_id: str | None
     position: int | None = Field(description="How many jobs are ahead.")
+    eta_seconds: float | None = Field(
+        description="Until it ends, by what others of its kind took; null while nobody knows."
+    )
     seed: int | None
+    replay_of: str | None = Field(description="The job whose recipe it follows.")
     links: JobLinks
 
     @classmethod
-    def of(cls, job: record.Job, *, position: int | None) -> Self:
+    def of(cls, job: record.Job, *, outlook: Outlook) -> Self:
         """Confirm a job."""
         return cls(
             id=job.id,
             kind=job.kind,
             status=job.status,
             session_id=job.session_id,
-            position=position,
+            position=outlook.ahead,
+            eta_seconds=outlook.eta_seconds,
             seed=job.seed,
+            replay_of=job.replay_of,
             links=JobLinks.of(job),
         )
+
+
+class ForecastView(View):
+    """What would become of a job that is right as it is."""
+
+    valid: bool = Field(True, description="True: it would be taken.")
+    estimated_seconds: float | None = Field(
+        description="How long it would take, by what the last ones took; null without any."
+    )
+    estimated_wait_seconds: float | None = Field(description="Until it would begin.")
+    engine: str | None = Field(description="Who would do it as workers are now.")
+
+    @classmethod
+    def of(cls, forecast: Forecast) -> Self:
+        """Show a forecast."""
+        return cls(
+            estimated_seconds=forecast.seconds,
+            estimated_wait_seconds=forecast.wait_seconds,
+            engine=forecast.engine,
+        )
+
+
+class KnownOrForecast(RootModel[Receipt | ForecastView]):
+    """A job that was taken before, or with `dry_run` what would become of one."""
 
 
 class JobErrorView(BaseModel):
@@ -185,6 +235,7 @@ class WebhookView(BaseModel):
 class JobView(Receipt):
     """A job."""
 
+    version: int = Field(description="Rises with every change; of two views it tells the newer.")
     attempt: int = Field(description="How often it was started.")
     progress: float = Field(description="From 0 to 1.")
     stage: str
@@ -209,14 +260,15 @@ class JobView(Receipt):
         cls,
         job: record.Job,
         *,
-        position: int | None,
+        outlook: Outlook,
         artifacts: Iterable[ArtifactView] = (),
         webhook: WebhookView | None = None,
     ) -> Self:
         """Show a job."""
         error = job.error
         return cls(
-            **dict(Receipt.of(job, position=position)),
+            **dict(Receipt.of(job, outlook=outlook)),
+            version=job.version,
             attempt=job.attempt,
             progress=job.progress,
             stage=job.stage,
@@ -232,6 +284,57 @@ class JobView(Receipt):
             ended_at=job.ended_at,
             expires_at=job.expires_at,
         )
+
+
+class HappeningView(BaseModel):
+    """One thing that happened to a job, and how the job was after it."""
+
+    version: int = Field(description="Of the job; rises from one event to the next.")
+    event: EventName
+    at: datetime
+    status: record.Status
+    progress: float = Field(description="From 0 to 1.")
+    stage: str
+    attempt: int
+    engine: str | None
+    error: JobErrorView | None
+
+    @classmethod
+    def of(cls, happening: Happening) -> Self:
+        """Show an event."""
+        return cls.model_validate(
+            {
+                **happening.facts,
+                "version": happening.version,
+                "event": happening.name,
+                "at": happening.at,
+            }
+        )
+
+
+class HappeningsView(View):
+    """What happened to a job, oldest first; of the progress within a stage the newest alone."""
+
+    job_id: str
+    events: list[HappeningView]
+
+    @classmethod
+    def of(cls, job_id: str, happenings: Iterable[Happening]) -> Self:
+        """Show events."""
+        return cls(job_id=job_id, events=[HappeningView.of(each) for each in happenings])
+
+
+class ExpiredJob(View):
+    """A job that is known no longer but for its recipe."""
+
+    error: RefusalFacts
+    recipe: dict[str, Any] | None = Field(description="Everything needed to run it again.")
+
+    @classmethod
+    def of(cls, job: record.Job, message: str) -> Self:
+        """Show what is left of a job."""
+        facts = RefusalFacts(code=errors.Expired.code, message=message, field=None)
+        return cls(error=facts, recipe=None if job.recipe is None else dict(job.recipe))
 
 
 # What the server has

@@ -7,6 +7,7 @@ from typing import Any
 
 from flask_socketio import SocketIO
 
+from server.jobs.estimates import Estimates
 from server.jobs.events import Event, EventName
 from server.web import emissions
 from server.web.plugin import vocabulary
@@ -22,7 +23,7 @@ class Loudspeaker:
     """Events told at once to the connections of one app in this process."""
 
     def __init__(self, stores: Stores) -> None:
-        self._translators = emissions.translators(stores.artifacts, stores.jobs)
+        self._translators = emissions.translators(stores.artifacts, Estimates(stores.jobs))
         self._socketio: Any = None
         self._changed = threading.Condition()
         self._ended: list[str | None] = []

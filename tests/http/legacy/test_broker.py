@@ -15,6 +15,7 @@ from werkzeug.serving import make_server
 
 from server.adapters.fan_out import FanOut
 from server.adapters.socketio_events import SocketioEvents
+from server.jobs.estimates import Estimates
 from server.jobs.events import Event, EventName
 from server.jobs.ports import Events
 from server.jobs.record import Job, Output, Status
@@ -60,7 +61,7 @@ def site(tmp_path: Path, empty_record: Path, valkey_url: str) -> Iterator[Site]:
 
 
 def _events(url: str, opened: Stores) -> FanOut:
-    translators = emissions.translators(opened.artifacts, opened.jobs)
+    translators = emissions.translators(opened.artifacts, Estimates(opened.jobs))
     return FanOut([SocketioEvents(url, translators)], patience_seconds=PATIENCE_SECONDS)
 
 

@@ -25,7 +25,7 @@ def test_a_full_server_says_so(workshop: Workshop) -> None:
     service = workshop.service(max_waiting=1)
     service.submit(KIND, Words())
 
-    with pytest.raises(errors.AtCapacity):
+    with pytest.raises(errors.QueueFull):
         service.submit(KIND, Words())
 
 
@@ -93,8 +93,8 @@ def test_positions_count_those_ahead(workshop: Workshop) -> None:
     jobs = [service.submit(KIND, Words()) for _ in range(3)]
     service.cancel(jobs[0].id)
 
-    assert [0, 1] == [service.position(job) for job in jobs[1:]]
-    assert service.position(service.get(jobs[0].id)) is None
+    assert [0, 1] == [service.outlook(job).ahead for job in jobs[1:]]
+    assert service.outlook(service.get(jobs[0].id)).ahead is None
 
 
 def test_waiting_ends_with_the_job(workshop: Workshop) -> None:

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from server.adapters.artifacts import StoredArtifacts, open_store
 from server.adapters.database import Database
 from server.adapters.job_store import SqlJobs
+from server.jobs.estimates import NOTHING, Estimates
 from server.jobs.events import Emission, Event, EventName, event_of
 from server.jobs.record import Job, JobError, Output, Role, Status
 from server.media import codec
@@ -33,7 +34,8 @@ class Desk:
         self.jobs = SqlJobs(database)
         self.artifacts = StoredArtifacts(open_store(None, folder), database, keep=KEEP)
         self.seconds = 0.0
-        self.tell = emissions.Legacy(self.artifacts, self.jobs, clock=lambda: self.seconds)
+        self.estimates = Estimates(self.jobs)
+        self.tell = emissions.Legacy(self.artifacts, self.estimates, clock=lambda: self.seconds)
 
     def told(self, before: Job | None, after: Job) -> list[Emission]:
         """Return what is sent for a change."""
@@ -233,7 +235,7 @@ def test_who_waits_is_told_when_another_starts(desk: Desk) -> None:
 def test_followers_get_the_view_of_every_change(desk: Desk) -> None:
     """In the room of the job, with its place while it waits."""
     desk.jobs.add(JOB)
-    translate = emissions.translators(desk.artifacts, desk.jobs)[0]
+    translate = emissions.translators(desk.artifacts, desk.estimates)[0]
     waiting, running = (
         next(iter(translate(event)))
         for event in (Event(EventName.QUEUED, JOB), Event(EventName.STARTED, started()))
@@ -254,7 +256,7 @@ def previewed(desk: Desk) -> tuple[Job, Job]:
 
 def test_followers_are_told_of_a_preview_by_itself(desk: Desk) -> None:
     """After the view, which shows it as well."""
-    translate = emissions.translators(desk.artifacts, desk.jobs)[0]
+    translate = emissions.translators(desk.artifacts, desk.estimates)[0]
     view, preview = translate(event_of(*previewed(desk)))
 
     assert ("job", "preview") == (view.name, preview.name)
@@ -280,20 +282,25 @@ def test_older_clients_are_told_of_no_preview(desk: Desk) -> None:
 def test_a_view_has_only_numbers_that_json_has(desk: Desk) -> None:
     """What is not a number is null, also for browsers."""
     job = started().evolved(report={"bpm": float("nan")})
-    view = emissions.job_view(job, position=None, artifacts=desk.artifacts)
+    view = emissions.job_view(job, outlook=NOTHING, artifacts=desk.artifacts)
 
     assert {"bpm": None} == view["report"]
 
 
 def test_where_sessions_stand_is_known_with_place_and_estimate(desk: Desk) -> None:
     """The one that runs, and those that moved up by its start."""
+    done = replace(JOB, id="d", session_id=None)
+    desk.jobs.add(done)
+    desk.jobs.update(done, started(done))
+    ended = desk.done(started(done))
+    desk.jobs.update(started(done), replace(ended, started_at=ended.ended_at - KEEP))
     running = replace(JOB, id="r", session_id="first")
     waiting = [replace(JOB, id=each, session_id=each) for each in ("second", "third")]
     for job in (running, *waiting, replace(JOB, id="z", session_id=None)):
         desk.jobs.add(job)
-    started = running.started(worker="w", lease=KEEP)
-    desk.jobs.update(running, started)
-    found = list(emissions.standings(event_of(running, started), jobs=desk.jobs))
+    begun = started(running)
+    desk.jobs.update(running, begun)
+    found = list(emissions.standings(event_of(running, begun), estimates=desk.estimates))
 
     assert [("first", 0), ("second", 1), ("third", 2)] == [
         (each["session_id"], each["position"]) for each in found
@@ -308,4 +315,6 @@ def test_progress_moves_nobody(desk: Desk) -> None:
     desk.jobs.add(replace(JOB, id="other", session_id="other"))
     event = event_of(started, started.evolved(progress=0.5))
 
-    assert ["daw"] == [each["session_id"] for each in emissions.standings(event, jobs=desk.jobs)]
+    told = emissions.standings(event, estimates=desk.estimates)
+
+    assert ["daw"] == [each["session_id"] for each in told]
