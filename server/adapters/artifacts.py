@@ -87,6 +87,14 @@ class StoredArtifacts:
             raise errors.Expired
         return _artifact(row)
 
+    def owner_of(self, artifact_id: str) -> str | None:
+        """Return whose it is, or was while it was there. Raises `errors.NoSuchArtifact`."""
+        row = self._row(artifact_id)
+        if row is None:
+            raise errors.NoSuchArtifact
+        owner: str | None = row["owner"]
+        return owner
+
     def read(self, artifact_id: str) -> bytes:
         """Return all bytes. Raises as `get`."""
         self.get(artifact_id)

@@ -225,6 +225,10 @@ class ArtifactStore(Protocol):
         """Return the facts. Raises `errors.NoSuchArtifact`, `errors.Expired`."""
         ...
 
+    def owner_of(self, artifact_id: str) -> str | None:
+        """Return whose it is, or was while it was there. Raises `errors.NoSuchArtifact`."""
+        ...
+
     def read(self, artifact_id: str) -> bytes:
         """Return all bytes. Raises as `get`."""
         ...

@@ -19,6 +19,7 @@ from server.web import (
     health,
     jobs,
     juce,
+    keys,
     legacy,
     metrics,
     pulse,
@@ -57,6 +58,7 @@ def create_app(services: Services) -> Flask:
     services.attach(app)
     pulse.Pulse(services).attach(app)
     traffic.Traffic().attach(app)
+    keys.attach(app, services)
     CORS(
         app,
         origins=_origins(services.settings),
@@ -68,6 +70,7 @@ def create_app(services: Services) -> Flask:
         app.register_api(noun.api)
     documentation.publish(app)
     sockets.register(_socketio(app, services), services)
+    app.wsgi_app = keys.KeyOutOfUrl(app.wsgi_app)  # type: ignore[method-assign]
     return app
 
 

@@ -13,6 +13,7 @@ from server.adapters.artifacts import StoredArtifacts, open_store
 from server.adapters.database import Database
 from server.adapters.deliveries import SqlDeliveries
 from server.adapters.job_store import SqlJobs
+from server.adapters.key_store import SqlKeys
 from server.adapters.session_store import SqlSessions
 from server.adapters.statistics import SqlStatistics
 from server.adapters.worker_store import SqlWorkers
@@ -49,6 +50,7 @@ def stores(
             sessions=SqlSessions(database),
             workers=SqlWorkers(database),
             statistics=SqlStatistics(database),
+            keys=SqlKeys(database),
             webhooks=SqlDeliveries(database, allowed=webhook_hosts),
         )
 

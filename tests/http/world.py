@@ -13,8 +13,10 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from server import errors
+from server.adapters.rate_limits import WireRates
 from server.config import Settings
 from server.jobs.events import Event
+from server.jobs.keys import Keys
 from server.jobs.ports import (
     ArtifactStore,
     Engines,
@@ -30,6 +32,7 @@ from server.jobs.statistics import Statistics
 from server.jobs.webhooks import Webhooks
 from server.kinds import KINDS
 from server.web.app import create_app
+from server.web.downloads import Downloads
 from server.web.services import Services
 from tests.http import sounds
 from tests.http.scripted import WORKER, ScriptedEngine, ScriptedEngines, worker_note
@@ -149,6 +152,7 @@ class Stores:
     workers: WorkerStore
     webhooks: Webhooks
     statistics: Statistics
+    keys: Keys
 
 
 @contextmanager
@@ -203,6 +207,9 @@ def _services(
         queue=wire,
         webhooks=stores.webhooks,
         statistics=stores.statistics,
+        keys=stores.keys,
+        rates=WireRates(None),
+        downloads=Downloads(secret=lambda: b"a secret of this test"),
         message_queue=message_queue,
     )
 
