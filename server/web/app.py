@@ -16,6 +16,7 @@ from server.web import (
     catalog,
     documentation,
     errors,
+    happenings,
     health,
     jobs,
     juce,
@@ -28,15 +29,13 @@ from server.web import (
     traffic,
     views,
 )
+from server.web.hearing import Hearing
 from server.web.services import Services
 
 LARGEST_SOCKET_MESSAGE = 100_000_000
 """Bytes of one Socket.IO message: three minutes of 16-bit stereo as base64, and to spare."""
 
-NOUNS = (jobs, artifacts, catalog, health, metrics, legacy, juce, studio)
-
-CHANNEL = "socketio"
-"""Where workers and other servers of the same contract write their messages on the broker."""
+NOUNS = (jobs, happenings, artifacts, catalog, health, metrics, legacy, juce, studio)
 
 EXPOSED_HEADERS = (
     "Content-Disposition",
@@ -86,12 +85,12 @@ def _origins(settings: Settings) -> str | list[str]:
 def _socketio(app: Flask, services: Services) -> SocketIO:
     settings: dict[str, Any] = {
         "async_mode": services.settings.async_mode,
-        "message_queue": services.message_queue,
-        "channel": CHANNEL,
         "cors_allowed_origins": _origins(services.settings),
         "max_http_buffer_size": LARGEST_SOCKET_MESSAGE,
         "manage_session": False,
         # one after the other for each connection: pieces of an upload stay in order
         "async_handlers": False,
     }
+    if services.message_queue is not None:
+        settings["client_manager"] = Hearing(services.message_queue)
     return SocketIO(app, **settings)

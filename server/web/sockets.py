@@ -11,13 +11,15 @@ import flask_socketio
 from flask_socketio import SocketIO
 
 from server import errors
-from server.web import callers, emissions, parsing, rooms
+from server.web import callers, parsing
+from server.web.following import Following
+from server.web.hearing import Hearing
 from server.web.lines import Lines
 from server.web.plugin import payload, wording
 from server.web.plugin.conversation import Answer, Conversation, reply
 from server.web.plugin.payload import Fields
 from server.web.retelling import Retelling
-from server.web.services import Services
+from server.web.services import Services, current
 from server.web.visitors import Visitors, connection_id
 
 log = logging.getLogger(__name__)
@@ -33,11 +35,18 @@ def register(socketio: SocketIO, services: Services) -> None:
     most = services.settings.web_threads - THREADS_FOR_HTTP
     _admit(socketio, visitors, most=most)
     Lines(socketio.server, most=most, is_welcome=visitors.is_welcome).attach()
-    following = Following(lambda: services)
+    following = Following(current)
     native = {"follow": following.follow, "unfollow": following.unfollow}
     for name, answer in {**native, **conversation.answers}.items():
         socketio.on_event(name, _answered(answer, visitors))
-    socketio.on_event("disconnect", _parted(conversation, visitors))
+    socketio.on_event("disconnect", _parted(conversation, following, visitors))
+    if isinstance(socketio.server.manager, Hearing):
+        socketio.server.manager.on_return = Retelling(
+            socketio=socketio,
+            services=services,
+            following=following,
+            presence=conversation.presence,
+        ).tell
 
 
 def _admit(socketio: SocketIO, visitors: Visitors, *, most: int) -> None:
@@ -56,9 +65,12 @@ def _admit(socketio: SocketIO, visitors: Visitors, *, most: int) -> None:
     socketio.on_event("connect", connect)
 
 
-def _parted(conversation: Conversation, visitors: Visitors) -> Callable[[str], None]:
+def _parted(
+    conversation: Conversation, following: Following, visitors: Visitors
+) -> Callable[[str], None]:
     def parted(reason: str) -> None:
         conversation.goodbye(reason)
+        following.goodbye(connection_id())
         visitors.leave(connection_id())
 
     return parted

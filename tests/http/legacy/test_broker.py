@@ -20,7 +20,7 @@ from server.jobs.events import Event, EventName
 from server.jobs.ports import Events
 from server.jobs.record import Job, Output, Status
 from server.web import emissions
-from server.web.app import CHANNEL
+from server.web.hearing import CHANNEL
 from tests.http import sounds
 from tests.http.conftest import stores
 from tests.http.legacy.listener import PATIENCE_SECONDS, Listener
