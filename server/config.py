@@ -116,6 +116,9 @@ class Settings(BaseSettings):
     records_days: Annotated[float, Field(ge=1)] = Field(
         90.0, description="How long is known what a job did, and how to do it again."
     )
+    low_disk_megabytes: Annotated[int, Field(ge=0)] = Field(
+        512, description="With less room than this for its data, /health says degraded."
+    )
     webhook_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="Hosts that webhooks may name although they are not public, by commas."
     )

@@ -27,7 +27,7 @@ from server import errors
 from server.adapters.database import Database
 from server.adapters.tables import artifacts
 from server.jobs.ports import Artifact
-from server.jobs.record import now
+from server.jobs.record import new_id, now
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +36,9 @@ CHUNK_BYTES = 2**20
 
 ORPHAN_AGE = timedelta(hours=1)
 """Bytes without facts are nobody's by then; between writing the two lie seconds at most."""
+
+PROBE_BYTES = 2**16
+"""What a check of the store writes: so little fits nowhere only where nothing fits."""
 
 PATIENCE = timedelta(seconds=30)
 """How long one request to a distant store may take, and how long it is tried again."""
@@ -131,6 +134,17 @@ class StoredArtifacts:
         query = select(artifacts).where(artifacts.c.expires_at <= at, ~artifacts.c.is_removed)
         with self._database.transaction() as connection:
             return [_artifact(row) for row in connection.execute(query).mappings()]
+
+    def check(self) -> None:
+        """Store a few bytes and remove them. Raises `errors.StorageFailed`."""
+        probe = new_id()
+        try:
+            with self._troubles():
+                obstore.put(self._store, _key(probe), bytes(PROBE_BYTES), use_multipart=False)
+                self._settle(probe)
+        finally:
+            with suppress(errors.StorageFailed), self._troubles():
+                self._remove_bytes(probe)
 
     def remove_orphans(self, *, older_than: timedelta = ORPHAN_AGE) -> int:
         """Remove bytes that nothing refers to and return how many files they were.

@@ -241,6 +241,10 @@ class ArtifactStore(Protocol):
         """Remove it; unknown ids are no error. An expired one answers "expired" ever after."""
         ...
 
+    def check(self) -> None:
+        """Store a few bytes and remove them. Raises `errors.StorageFailed`."""
+        ...
+
     def expired(self, at: datetime) -> Sequence[Artifact]:
         """Return artifacts past `expires_at` that were not removed yet."""
         ...

@@ -26,7 +26,10 @@ def health() -> Response:
     seen = pulse.current().read()
     machine, workers = seen.machine, seen.workers
     devices = _devices(workers or ())
+    missing, scarce = _missing(seen), _scarce(seen)
     return health_views.HealthView(
+        condition=_condition(missing, scarce),
+        reasons=[*missing, *scarce],
         gpu_available=bool(devices),
         model_loaded=any(note.loaded for note in workers or ()),
         system_resources=health_views.SystemResources(
@@ -57,7 +60,7 @@ def live() -> Response:
 def ready() -> Response:
     """Tell whether a job submitted now would run: 503 with reasons if not."""
     seen = pulse.current().read(patience_seconds=READY_WITHIN_SECONDS)
-    reasons = _missing(seen)
+    reasons = _missing(seen) + _unstorable(seen)
     view = health_views.ReadyView(
         ready=not reasons, reasons=reasons, engines=_broken(seen.workers or ())
     )
@@ -71,7 +74,10 @@ def resources() -> Response:
     if seen.machine is None:
         raise errors.Unavailable("The machine has not been looked at yet.")
     return health_views.ResourcesView.of(
-        seen.machine, devices=_devices(seen.workers or ()), queue_length=seen.waiting
+        seen.machine,
+        workers=seen.workers or (),
+        devices=_devices(seen.workers or ()),
+        queue_length=seen.waiting,
     ).answer()
 
 
@@ -84,6 +90,23 @@ def _missing(seen: pulse.Reading) -> list[str]:
         "No worker has an engine that works.": _has_engine(workers),
     }
     return [reason for reason, is_fine in checks.items() if not is_fine]
+
+
+def _unstorable(seen: pulse.Reading) -> list[str]:
+    return ["Results cannot be stored."] if seen.storage is False else []
+
+
+def _scarce(seen: pulse.Reading) -> list[str]:
+    """Return what there is too little of for all to go well."""
+    least = current().settings.low_disk_megabytes * 2**20
+    is_low = seen.machine is not None and seen.machine.disk_free < least
+    return _unstorable(seen) + (["The disk is nearly full."] if is_low else [])
+
+
+def _condition(missing: Sequence[str], scarce: Sequence[str]) -> health_views.Condition:
+    if missing:
+        return health_views.Condition.UNHEALTHY
+    return health_views.Condition.DEGRADED if scarce else health_views.Condition.HEALTHY
 
 
 def _broken(workers: Sequence[WorkerNote]) -> dict[str, str]:

@@ -24,7 +24,7 @@ from server import errors
 from server.engines.catalog import Device
 from server.jobs.record import Status
 from server.jobs.statistics import BOUNDS_SECONDS, Backlog, Distribution, Ending, Standing, Tally
-from server.web import documentation, pulse, traffic
+from server.web import callers, documentation, pulse, traffic
 from server.web.documentation import answers
 from server.web.services import Services, current
 
@@ -48,10 +48,11 @@ api = APIBlueprint(
 
 @api.get(
     "/metrics",
-    responses=answers({200: documentation.page_of("text/plain", "Prometheus' text format.")}),
+    responses=answers({200: documentation.page_of("text/plain", "Prometheus' text format.")}, 401),
 )
 def metrics() -> Response:
-    """Tell how everything is, in the format of Prometheus."""
+    """Tell how everything is, in the format of Prometheus; to admins where keys are asked for."""
+    callers.require_admin()
     registry = CollectorRegistry()
     for part in (_Jobs(current()), _Server(), traffic.current().registry):
         registry.register(part)
@@ -91,8 +92,8 @@ class _Server(Collector):
         yield _gauge("workers", "Workers that were heard of lately.", len(workers))
         yield _gauge("connections", "Socket.IO connections of this process.", len(sockets))
         if seen.machine is not None:
-            free = seen.machine.disk_total - seen.machine.disk_used
-            yield _gauge("disk_free_bytes", "Room where the data directory is.", free)
+            room = seen.machine.disk_free
+            yield _gauge("disk_free_bytes", "Room where the data directory is.", room)
         held = (((note.id,), note.memory_mb * MEGABYTE) for note in workers)
         yield _gauges("worker_memory_bytes", "What a worker holds.", ("worker",), held)
         yield from _cards({card.id: card for note in workers for card in note.devices})

@@ -9,7 +9,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from server import errors
 from server.engines.catalog import Device
+from server.jobs import keys
 from server.jobs.statistics import Standing
+from tests.http.conftest import MakeWorld
 from tests.http.scripted import worker_note
 from tests.http.world import World
 
@@ -138,3 +140,17 @@ def test_a_request_is_a_line(here: World, caplog: pytest.LogCaptureFixture) -> N
     ] == lines
     assert "secret" not in caplog.text
     assert caplog.records[0].message.startswith("POST /jobs 202 ")
+
+
+def test_numbers_are_for_admins_where_keys_are_asked_for(make_world: MakeWorld) -> None:
+    """Neither a stranger nor a key that may only work sees them."""
+    here = make_world(keys="on")
+    statuses = []
+    for is_admin in (False, True):
+        key, text = keys.made("somebody", is_admin=is_admin)
+        here.services.keys.add(key)
+        bearer = {"Authorization": f"Bearer {text}"}
+        statuses.append(here.client.get("/metrics", headers=bearer).status_code)
+
+    assert 401 == here.client.get("/metrics").status_code
+    assert [401, 200] == statuses
