@@ -4,7 +4,7 @@ import queue
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,9 @@ from werkzeug.test import TestResponse
 from server import errors
 from server.adapters.rate_limits import WireRates
 from server.config import Settings
+from server.engines.catalog import ENGINES
+from server.jobs.dispatch import Dispatch
+from server.jobs.estimates import Estimates
 from server.jobs.events import Event
 from server.jobs.keys import Keys
 from server.jobs.ports import (
@@ -26,6 +29,7 @@ from server.jobs.ports import (
     WorkerStore,
 )
 from server.jobs.record import Job
+from server.jobs.routing import Router
 from server.jobs.runner import Limits, Runner
 from server.jobs.service import JobService
 from server.jobs.statistics import Statistics
@@ -171,7 +175,9 @@ def world(
     engine, wire = ScriptedEngine(), ThreadQueue()
     stores.workers.announce(worker_note())
     services = _services(made, stores, wire, events, message_queue)
-    with wire.running(_runner(stores, engines or ScriptedEngines(engine), events).run):
+    runner = _runner(stores, engines or ScriptedEngines(engine), events)
+    dispatch = Dispatch(jobs=stores.jobs, queue=wire)
+    with wire.running(replace(runner, on_left=dispatch.after).run):
         yield World(
             client=create_app(services).test_client(),
             services=services,
@@ -200,6 +206,7 @@ def _services(
             events=events,
             max_waiting=settings.max_waiting_jobs,
             keep=KEEP,
+            estimates=Estimates(stores.jobs, expected=_router(stores).expected),
         ),
         artifacts=stores.artifacts,
         sessions=stores.sessions,
@@ -212,6 +219,10 @@ def _services(
         downloads=Downloads(secret=lambda: b"a secret of this test"),
         message_queue=message_queue,
     )
+
+
+def _router(stores: Stores) -> Router:
+    return Router(workers=stores.workers, kinds=KINDS, engines=ENGINES, within=KEEP)
 
 
 def _runner(stores: Stores, engines: Engines, events: Events) -> Runner:
