@@ -1,5 +1,6 @@
 """Puts the program together: one function a process. The only place that knows every part."""
 
+import logging
 import os
 import secrets
 import socket
@@ -40,6 +41,7 @@ from server.jobs.dispatch import Dispatch
 from server.jobs.estimates import Estimates
 from server.jobs.events import Event
 from server.jobs.janitor import Janitor
+from server.jobs.keys import Keys
 from server.jobs.kind import JobSpec, Kind, Kinds
 from server.jobs.ports import Events
 from server.jobs.record import Job
@@ -53,6 +55,8 @@ if TYPE_CHECKING:
 
     from server.adapters.courier import Courier
     from server.web.downloads import Downloads
+
+log = logging.getLogger(__name__)
 
 ANNOUNCE_SECONDS = 2.0
 
@@ -90,6 +94,24 @@ class Silence:
         """Tell nobody."""
 
 
+class Unattended:
+    """A `Queue` that leaves everything to the janitors of workers: the record is the truth."""
+
+    def enqueue(self, job: Job) -> None:
+        """Leave it in the record."""
+
+    def knows(self, _job: Job) -> bool:
+        """Know nothing."""
+        return False
+
+    def ask_unload(self) -> None:
+        """Ask nobody."""
+
+    def ping(self) -> bool:
+        """Stand in for a wire that answers."""
+        return True
+
+
 @dataclass(frozen=True, kw_only=True)
 class Local:
     """Everything in one process, without broker or server: a job runs as it is submitted."""
@@ -121,6 +143,7 @@ def web(settings: Settings, redis_url: str, *, kinds: Kinds = KINDS) -> "Flask":
     from server.web.services import Services  # noqa: PLC0415
 
     record = open_record(settings)
+    _ask_for_a_first_key(settings, SqlKeys(record.database))
     router = _router(settings, record, kinds, ENGINES)
     queue = RqQueue(redis_url, kinds=kinds, route=router.engine_for)
     estimates = _estimates(settings, record, router)
@@ -199,6 +222,18 @@ def worker(
     )
 
 
+@contextmanager
+def open_keys(settings: Settings) -> Iterator[Keys]:
+    """Yield the keys of callers.
+
+    Raises:
+        errors.Unavailable: the database does not answer.
+    """
+    record = open_record(settings)
+    with closing(record.database):
+        yield SqlKeys(record.database)
+
+
 def webhook_secret(settings: Settings, *, owner: str | None) -> str:
     """Return what the webhooks of an owner's jobs are signed with, as receivers take it.
 
@@ -209,6 +244,20 @@ def webhook_secret(settings: Settings, *, owner: str | None) -> str:
     with closing(record.database):
         master = SqlSecrets(record.database).get(webhook_signature.SECRET_NAME)
     return webhook_signature.shown(webhook_signature.secret_of(owner, master=master))
+
+
+@contextmanager
+def desk(settings: Settings) -> Iterator[JobService]:
+    """Yield what an operator may do with jobs on the record alone, whether a server runs or not."""
+    record = open_record(settings)
+    with closing(record.database):
+        yield JobService(
+            jobs=record.jobs,
+            queue=Unattended(),
+            events=Silence(),
+            max_waiting=settings.max_waiting_jobs,
+            keep=_keep(settings),
+        )
 
 
 @contextmanager
@@ -326,6 +375,17 @@ def _limits(settings: Settings) -> Limits:
 
 def _keep(settings: Settings) -> timedelta:
     return timedelta(hours=settings.results_hours)
+
+
+def _ask_for_a_first_key(settings: Settings, keys: Keys) -> None:
+    if settings.asks_for_keys and not any(key.revoked_at is None for key in keys.all()):
+        log.warning(
+            "Callers need an API key here (MELODYFLOW_KEYS is %s, the host %s), and there is none "
+            "yet. Make the first one: python -m server keys add NAME --admin --data-dir %s",
+            settings.keys,
+            settings.host,
+            settings.data_dir,
+        )
 
 
 def _downloads(record: Record) -> "Downloads":

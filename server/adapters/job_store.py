@@ -20,17 +20,17 @@ from sqlalchemy import (
 from sqlalchemy.exc import IntegrityError
 
 from server import errors
-from server.adapters import deliveries, journal, line, tables
+from server.adapters import deliveries, job_lists, journal, line, tables
 from server.adapters.database import Database
+from server.adapters.job_lists import NEWEST_FIRST
 from server.adapters.line import OLDEST_FIRST
 from server.adapters.tables import jobs
 from server.jobs.events import Happening, event_of
-from server.jobs.ports import Took
+from server.jobs.ports import Took, Wanted
 from server.jobs.record import FINAL, Job, JobError, Output, Role, Status
 
 _FIELDS = tuple(field.name for field in fields(Job))
 _COLUMNS = tuple(jobs.c[name] for name in _FIELDS)
-_NEWEST_FIRST = (jobs.c.created_at.desc(), jobs.c.id.desc())
 _IS_QUEUED = jobs.c.status == str(Status.QUEUED)
 _IS_RUNNING = jobs.c.status == str(Status.RUNNING)
 _IS_UNFINISHED = jobs.c.status.not_in([str(status) for status in FINAL])
@@ -100,6 +100,14 @@ class SqlJobs:
         """Return what happened to a job since that version, oldest first."""
         with self._database.transaction() as connection:
             return journal.read(connection, job_id, after=after)
+
+    def listed(self, wanted: Wanted) -> Sequence[Job]:
+        """Return a page of jobs, newest first. Raises `errors.NoSuchJob` of `before`."""
+        before = self.get(wanted.before) if wanted.before is not None else None
+        which = job_lists.conditions(wanted, before=before)
+        query = select(*_COLUMNS).where(*which).order_by(*NEWEST_FIRST).limit(wanted.limit)
+        with self._database.transaction() as connection:
+            return [_job(row) for row in connection.execute(query).mappings()]
 
     def request_cancel(self, job_id: str) -> None:
         """Set the flag a running job asks about."""
@@ -199,7 +207,7 @@ class SqlJobs:
             return [_job(row) for row in connection.execute(query).mappings()]
 
     def _newest(self, *conditions: ColumnElement[bool]) -> Job | None:
-        query = select(*_COLUMNS).where(*conditions).order_by(*_NEWEST_FIRST).limit(1)
+        query = select(*_COLUMNS).where(*conditions).order_by(*NEWEST_FIRST).limit(1)
         with self._database.transaction() as connection:
             row = connection.execute(query).mappings().first()
         return _job(row) if row is not None else None

@@ -8,7 +8,7 @@ from server import errors
 from server.jobs.dispatch import Dispatch
 from server.jobs.events import event_of
 from server.jobs.ports import ArtifactStore, Events, JobStore, Queue, SessionStore
-from server.jobs.record import Job, JobError, Status, now
+from server.jobs.record import WORKER_LOST, Job, JobError, Status, now
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +50,7 @@ class Janitor:
         if job.attempt < self.max_attempts:
             after = job.handed_back()
         else:
-            error = JobError("worker_lost", f"The job's worker died {job.attempt} times.")
+            error = JobError(WORKER_LOST, f"The job's worker died {job.attempt} times.")
             after = job.ended(Status.FAILED, keep=self.keep, error=error)
         try:
             self.jobs.update(job, after)

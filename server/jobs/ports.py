@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from server.engines.catalog import Device
 from server.engines.protocols import OnStep, tell_nobody
 from server.jobs.events import Event, Happening
-from server.jobs.record import Job, new_id, now
+from server.jobs.record import Job, Status, new_id, now
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +83,23 @@ class Took:
     source_seconds: float | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """Which jobs a list has; what is None does not matter.
+
+    Attributes:
+        is_dead: whether only dead letters are wanted: given up, and not submitted again since.
+        before: the id of the last job of the page before.
+    """
+
+    status: Status | None = None
+    kind: str | None = None
+    owner: str | None = None
+    is_dead: bool = False
+    before: str | None = None
+    limit: int = 50
+
+
 class JobStore(Protocol):
     """The record of jobs; the truth about them.
 
@@ -131,6 +148,10 @@ class JobStore(Protocol):
 
         Of the progress within one stage only the newest is kept.
         """
+        ...
+
+    def listed(self, wanted: Wanted) -> Sequence[Job]:
+        """Return a page of jobs, newest first. Raises `errors.NoSuchJob` of `before`."""
         ...
 
     def request_cancel(self, job_id: str) -> None:

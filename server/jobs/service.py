@@ -13,8 +13,8 @@ from server.jobs.dispatch import Dispatch
 from server.jobs.estimates import Estimates, Outlook
 from server.jobs.events import Happening, event_of
 from server.jobs.kind import JobSpec, Kind
-from server.jobs.ports import Events, JobStore, Queue
-from server.jobs.record import Job, Status
+from server.jobs.ports import Events, JobStore, Queue, Wanted
+from server.jobs.record import WORKER_LOST, Job, Status
 
 IDEMPOTENCY_HEADER = "Idempotency-Key"
 """What the key of a request is sent in; the web side reads it."""
@@ -155,6 +155,31 @@ class JobService:
             if found or is_over or time.monotonic() >= give_up_at:
                 return found
             time.sleep(POLL_SECONDS)
+
+    def listed(self, wanted: Wanted) -> Sequence[Job]:
+        """Return a page of everybody's jobs, newest first; for operators.
+
+        Raises:
+            errors.NoSuchJob: the page before ended with none of them.
+        """
+        return self._jobs.listed(wanted)
+
+    def revive(self, job_id: str) -> Job:
+        """Submit a dead letter again: the same order for the same owner; for operators.
+
+        Asked twice, the answer is the same new job.
+
+        Raises:
+            errors.NoSuchJob: there is none.
+            errors.Conflict: it is no dead letter.
+            Others as `take`.
+        """
+        dead = self._jobs.get(job_id)
+        if dead.error is None or dead.error.code != WORKER_LOST:
+            raise errors.Conflict("Only a job that lost its workers can be submitted again so.")
+        everybody = self.seen_by(None, lambda _owner: True)
+        # no client can choose such a key: theirs begin with an owner and a colon
+        return everybody.take(dead.submitted_again(idempotency_key=f"revived {dead.id}"))
 
     def cancel(self, job_id: str) -> Job:
         """Cancel a queued job at once; ask a running one to stop at its next step.

@@ -12,6 +12,7 @@ from flask_socketio import SocketIO
 
 from server.config import Settings
 from server.web import (
+    admin,
     artifacts,
     catalog,
     documentation,
@@ -35,7 +36,7 @@ from server.web.services import Services
 LARGEST_SOCKET_MESSAGE = 100_000_000
 """Bytes of one Socket.IO message: three minutes of 16-bit stereo as base64, and to spare."""
 
-NOUNS = (jobs, happenings, artifacts, catalog, health, metrics, legacy, juce, studio)
+NOUNS = (jobs, happenings, artifacts, catalog, health, metrics, admin, legacy, juce, studio)
 
 EXPOSED_HEADERS = (
     "Content-Disposition",
