@@ -51,6 +51,9 @@ class Settings(BaseSettings):
         "auto",
         description="Whether callers need an API key; auto asks for one beyond this machine.",
     )
+    api_key: str | None = Field(
+        None, repr=False, description="The key that commands send to a server that asks for one."
+    )
     requests_per_minute: Annotated[int, Field(ge=1)] = Field(
         600, description="Requests of one key within a minute, where the key does not say."
     )
