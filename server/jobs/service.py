@@ -72,7 +72,7 @@ class JobService:
             errors.NoSuchSession: the session is somebody else's.
             errors.WireDown: the queue cannot be reached; nothing was recorded as waiting.
         """
-        if self.owner is not None:
+        if job.owner is None:
             job = replace(job, owner=self.owner)
         if job.session_id is not None:
             self.newest_in_session(job.session_id)

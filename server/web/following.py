@@ -51,7 +51,8 @@ class Following:
         self._enter(job_id, _Follower(services.jobs, is_needed))
         job = services.jobs.get(job_id)
         outlook = services.jobs.outlook(job)
-        view = emissions.job_view(job, outlook=outlook, artifacts=services.artifacts)
+        link = services.downloads.url
+        view = emissions.job_view(job, outlook=outlook, artifacts=services.artifacts, link=link)
         return view if after is None else {**view, **_missed(services, job_id, after=after)}
 
     def unfollow(self, sent: Fields) -> Mapping[str, Any]:

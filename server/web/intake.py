@@ -91,6 +91,7 @@ def submit(services: Services, order: Order) -> Taken:
         errors.InvalidInput: a parameter or the audio is wrong.
         errors.TooLong: there is too much audio.
         errors.Conflict: the session is busy, or another request had the same key.
+        errors.NoSuchSession: the session is somebody else's.
         errors.QueueFull: too many jobs wait.
         errors.TooManyRequests: the caller submitted too many within a minute.
         errors.Unavailable: the queue cannot be reached.
@@ -98,6 +99,8 @@ def submit(services: Services, order: Order) -> Taken:
     if (known := earlier(services, order.once)) is not None:
         return Taken(known, is_new=False)
     keys.spend(services, callers.current(), "jobs")
+    if order.session_id is not None:
+        services.sessions.find(order.session_id)  # nobody takes another one's session
     checked = _checked(services, order)
     if order.audio is None or checked.probe is None:
         return _hand_over(services, order, checked)

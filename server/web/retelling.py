@@ -42,7 +42,12 @@ class Retelling:
     def _of_job(self, job_id: str) -> Iterator[Emission]:
         job = self.services.jobs.get(job_id)
         outlook = self.services.jobs.outlook(job)
-        view = emissions.job_view(job, outlook=outlook, artifacts=self.services.artifacts)
+        view = emissions.job_view(
+            job,
+            outlook=outlook,
+            artifacts=self.services.artifacts,
+            link=self.services.downloads.url,
+        )
         yield Emission("job", view, emissions.room_of(job_id))
 
     def _of_session(self, session_id: str, since: datetime) -> Iterator[Emission]:
