@@ -139,7 +139,7 @@ class Legacy:
         if job.status is Status.QUEUED:
             yield from place_in_queue(job, self._estimates.outlook(job))
             if event.name is EventName.RESTARTED:
-                self._told.pop(session_id, None)
+                self._told[session_id] = _Told(job.id, percent=0, at=self._clock())
                 yield from progress(job)
         elif job.status is Status.RUNNING:
             yield from self._of_running(job, session_id)

@@ -126,6 +126,42 @@ def test_a_follower_hears_a_job_to_its_end(site: Site) -> None:
     assert {"job"} == set(follower.names)
 
 
+def _deafened(broker_url: str) -> None:
+    """End every subscription, as a broker's restart does."""
+    with redis.Redis.from_url(broker_url) as broker:
+        assert broker.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
+
+
+def test_what_was_lost_on_the_broker_is_told_again(site: Site, valkey_url: str) -> None:
+    """To followers and to sessions: both jobs ended while nobody could hear of it."""
+    site.world.queue.hold()
+    caller, follower = site.connect(), site.connect()
+    caller.order(sounds.base64_wav())
+    receipt = site.world.submit()
+    follower.say("follow", {"job_id": receipt["id"]})
+    _deafened(valkey_url)
+    site.world.queue.release()
+    site.world.finished(receipt["id"])
+    caller.awaited("job_complete")
+    follower.await_that(lambda: follower.heard[-1][1].get("status") == "finished")
+
+    assert "audio_transformed" in caller.names
+
+
+def test_those_who_wait_are_told_so_again(site: Site, valkey_url: str) -> None:
+    """Nothing is over yet: the place in the line, and how far it is."""
+    site.world.queue.hold()
+    caller = site.connect()
+    caller.order(sounds.base64_wav())
+    caller.awaited("queue_position")
+    before = len(caller.all_of("progress_update"))
+    _deafened(valkey_url)
+    caller.await_that(lambda: len(caller.all_of("progress_update")) > before)
+    site.world.queue.release()
+
+    assert "queued" == caller.all_of("queue_status")[-1]["status"]
+
+
 def test_half_a_minute_of_stereo_goes_both_ways(site: Site) -> None:
     """Seven million characters each way, where the library's default ends the connection."""
     sound = pybase64.b64encode(sounds.wav(30, rate=44_100, channels=2)).decode()

@@ -77,10 +77,10 @@ def test_a_queued_job_is_confirmed_and_has_a_place(desk: Desk) -> None:
 
 
 def test_a_job_handed_back_is_not_confirmed_again(desk: Desk) -> None:
-    """It just waits once more."""
+    """It just waits once more, from the beginning."""
     desk.jobs.add(JOB)
 
-    assert ["queue_status", "queue_position"] == names(
+    assert ["queue_status", "queue_position", "progress_update", "progress"] == names(
         desk.told(started(), started().handed_back())
     )
 
@@ -132,15 +132,18 @@ def test_a_change_of_state_is_told_at_once(desk: Desk) -> None:
     assert ["queue_status"] == names(told)
 
 
-def test_a_second_attempt_never_goes_back(desk: Desk) -> None:
-    """Until it is further than the first was."""
+def test_a_second_attempt_begins_anew(desk: Desk) -> None:
+    """At 0, said once; then it is as far as it is, though the first was further."""
     job = started().evolved(stage="transforming", progress=0.5)
     desk.told(JOB, job)
     again = job.handed_back()
-    desk.seconds = 10
-    second = desk.told(again, again.started(worker="w", lease=KEEP))
+    told = desk.told(job, again)
+    second = again.started(worker="w", lease=KEEP)
+    for seconds, after in ((10, second), (20, second.evolved(stage="x", progress=0.25))):
+        desk.seconds = seconds
+        told += desk.told(again, after)
 
-    assert [] == payloads(second, "progress_update")
+    assert [0, 25] == [each["progress"] for each in payloads(told, "progress_update")]
 
 
 @given(st.lists(st.floats(0, 1), max_size=20), st.lists(st.floats(0, 2), min_size=20, max_size=20))
@@ -265,6 +268,22 @@ def test_followers_are_told_of_a_preview_by_itself(desk: Desk) -> None:
     assert ("preview.wav", "preview") == (
         preview.payload["artifacts"][0]["name"],
         preview.payload["artifacts"][0]["role"],
+    )
+
+
+def test_followers_are_told_that_a_job_begins_anew(desk: Desk) -> None:
+    """By a message of its own, before the view that is back at 0."""
+    desk.jobs.add(JOB)
+    translate = emissions.translators(desk.artifacts, desk.estimates)[0]
+    lost = started().evolved(progress=0.5)
+    restarted, view = translate(event_of(lost, lost.handed_back()))
+
+    assert ("restarted", "job") == (restarted.name, view.name)
+    assert {"job_id": JOB.id, "version": 3, "attempt": 1} == restarted.payload
+    assert (0.0, 3, "queued") == (
+        view.payload["progress"],
+        view.payload["version"],
+        view.payload["status"],
     )
 
 
