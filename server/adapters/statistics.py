@@ -6,22 +6,26 @@ later endings are looked up. What is forgotten in the record stays counted here.
 
 import threading
 from collections import defaultdict
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Float, case, cast, extract, func, literal, select
+from sqlalchemy import ColumnElement, Connection, Float, case, cast, extract, func, select
 
+from server import errors
 from server.adapters.database import Database
 from server.adapters.tables import jobs
-from server.jobs.record import FINAL, now
-from server.jobs.statistics import BOUNDS_SECONDS, Backlog, Ending, Standing, Tally
+from server.jobs.record import Status, now
+from server.jobs.statistics import Backlog, Ending, Standing, Tally
 
 SETTLED = timedelta(seconds=60)
 """Endings older than this are all there: none is written so long after the time that it carries."""
 
-_NEVER_STARTED = -1
+_IS_UNFINISHED = jobs.c.status.in_([str(status) for status in Status if not status.is_final])
+"""Named, not excluded: an index finds what is looked for, and not what is left."""
 
-_IS_UNFINISHED = jobs.c.status.not_in([str(status) for status in FINAL])
+AT_ONCE = 1000
+"""Rows in memory."""
 
 Tallies = defaultdict[Ending, Tally]
 
@@ -44,6 +48,11 @@ class SqlStatistics:
             self._count(connection, tallies, since=self._settled_until, until=None)
             return Standing(self._backlogs(connection), tallies)
 
+    def begin(self) -> None:
+        """Count for the first time, which reads the whole record, so that nobody waits for it."""
+        with suppress(errors.Unavailable):
+            self.read()
+
     def _settle(self, connection: Connection, until: datetime) -> None:
         self._count(connection, self._settled, since=self._settled_until, until=until)
         self._settled_until = until
@@ -57,24 +66,17 @@ class SqlStatistics:
         until: datetime | None,
     ) -> None:
         """Add what ended in (since, until]."""
-        wait = self._seconds(jobs.c.created_at, jobs.c.started_at)
-        duration = self._seconds(jobs.c.started_at, jobs.c.ended_at)
-        code = jobs.c.error["code"].as_string()
-        groups = (jobs.c.kind, jobs.c.engine, jobs.c.status, code, _bucket(wait), _bucket(duration))
-        names = [group.label(f"group_{number}") for number, group in enumerate(groups)]
-        query = (
-            select(
-                *names,
-                func.count(),
-                func.coalesce(func.sum(wait), 0.0),
-                func.coalesce(func.sum(duration), 0.0),
-                func.sum(_restarts()),
-                func.sum(jobs.c.device_losses),
-            )
-            .where(*_ended_within(since, until))
-            .group_by(*names)
-        )
-        for row in connection.execute(query):
+        query = select(
+            jobs.c.kind,
+            jobs.c.engine,
+            jobs.c.status,
+            jobs.c.error["code"].as_string(),
+            self._seconds(jobs.c.created_at, jobs.c.started_at),
+            self._seconds(jobs.c.started_at, jobs.c.ended_at),
+            jobs.c.attempt,
+            jobs.c.device_losses,
+        ).where(*_ended_within(since, until))
+        for row in connection.execute(query, execution_options={"yield_per": AT_ONCE}):
             _add(tallies, tuple(row))
 
     def _backlogs(self, connection: Connection) -> list[Backlog]:
@@ -112,23 +114,17 @@ def _ended_within(since: datetime | None, until: datetime | None) -> list[Column
     return within
 
 
-def _bucket(seconds: Any) -> ColumnElement[int]:
-    steps = [(seconds <= bound, literal(number)) for number, bound in enumerate(BOUNDS_SECONDS)]
-    never = (seconds.is_(None), literal(_NEVER_STARTED))
-    return case(never, *steps, else_=literal(len(BOUNDS_SECONDS)))
-
-
 def _restarts() -> ColumnElement[int]:
     return case((jobs.c.attempt > 1, jobs.c.attempt - 1), else_=0)
 
 
 def _add(tallies: Tallies, row: tuple[Any, ...]) -> None:
-    kind, engine, status, code, wait, duration, number, waited, worked, restarts, losses = row
+    kind, engine, status, code, wait, duration, attempt, device_losses = row
     tally = tallies[Ending(kind, engine or "", status, code or "")]
-    tally.number += number
-    tally.restarts += int(restarts)
-    tally.device_losses += int(losses)
-    if wait != _NEVER_STARTED:
-        tally.waits.add(wait, number, max(waited, 0.0))
-    if duration != _NEVER_STARTED:
-        tally.durations.add(duration, number, max(worked, 0.0))
+    tally.number += 1
+    tally.restarts += max(attempt - 1, 0)
+    tally.device_losses += device_losses
+    if wait is not None:
+        tally.waits.add(wait)
+    if duration is not None:
+        tally.durations.add(duration)

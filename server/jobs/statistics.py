@@ -1,5 +1,6 @@
 """What the record says about all jobs together, for whoever watches the server from outside."""
 
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol, Self
@@ -20,10 +21,10 @@ class Distribution:
     counts: list[int] = field(default_factory=lambda: [0] * (len(BOUNDS_SECONDS) + 1))
     seconds: float = 0.0
 
-    def add(self, bucket: int, number: int, seconds: float) -> None:
-        """Count some of one bucket that took so long together."""
-        self.counts[bucket] += number
-        self.seconds += seconds
+    def add(self, seconds: float) -> None:
+        """Count one; clocks that disagree make no time negative."""
+        self.counts[bisect_left(BOUNDS_SECONDS, seconds)] += 1
+        self.seconds += max(seconds, 0.0)
 
 
 class Ending(NamedTuple):
