@@ -6,9 +6,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import psutil
 import redis
 import requests
 
+from server.media import reader
 from tests.http import sounds
 from tests.http.legacy.listener import PATIENCE_SECONDS, Listener
 from tests.system.processes import Running, Yard, free_port, until
@@ -33,6 +35,16 @@ class Site:
     def url(self) -> str:
         """Where the web process answers."""
         return f"http://127.0.0.1:{self.port}"
+
+    def readers(self) -> list[psutil.Process]:
+        """Return the processes that read uploads."""
+        family = psutil.Process(self.web.pid).children(recursive=True)
+        return [each for each in family if reader.__name__ in each.cmdline()]
+
+    def server(self) -> psutil.Process:
+        """Return the process that answers, which gunicorn's own one has started."""
+        parent = psutil.Process(self.web.pid)
+        return next((each for each in parent.children() if each not in self.readers()), parent)
 
     def connect(self) -> Listener:
         """Connect a client that hangs up with the site."""

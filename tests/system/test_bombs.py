@@ -11,6 +11,7 @@ import requests
 from tests.http import sounds
 from tests.http.legacy.listener import PATIENCE_SECONDS
 from tests.system import site
+from tests.system.processes import until
 from tests.system.site import Site
 from tests.unit.media import bombs
 
@@ -54,15 +55,16 @@ def upload(here: Site, data: bytes) -> tuple[int, dict[str, Any]]:
     return answer.status_code, answer.json()
 
 
-def web_megabytes(here: Site) -> float:
-    """Return what the web process holds, without its readers."""
-    return float(psutil.Process(here.web.pid).memory_info().rss) / 2**20
+def megabytes(process: psutil.Process) -> float:
+    """Return what a process holds."""
+    return float(process.memory_info().rss) / 2**20
 
 
 def test_every_bomb_is_refused_and_the_next_sound_is_taken(here: Site) -> None:
     """With the field's name; a reader that a bomb takes along is not the web process."""
     assert upload(here, sounds.wav())[0] == 201
-    before, web = web_megabytes(here), here.web.pid
+    server = here.server()
+    before = megabytes(server)
     answers = {name: upload(here, make()) for name, make in FILES.items()}
 
     refused = {name: (status, said) for name, (status, said) in answers.items() if status != 201}
@@ -70,15 +72,22 @@ def test_every_bomb_is_refused_and_the_next_sound_is_taken(here: Site) -> None:
     assert {413, 415, 422} == {status for status, _ in refused.values()}
     assert {"audio"} == {said["error"]["field"] for _, said in refused.values()}
     assert upload(here, sounds.wav())[0] == 201
-    assert (web, None) == (here.web.pid, here.web.process.poll())
-    assert web_megabytes(here) - before < MORE_MEGABYTES
+    assert server == here.server()
+    assert megabytes(server) - before < MORE_MEGABYTES
+
+
+def _is_dead(process: psutil.Process) -> bool:
+    return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
 
 
 def test_a_killed_reader_costs_nobody_an_upload(here: Site) -> None:
     """Whoever kills it: the kernel when memory is short, or an operator."""
     upload(here, sounds.wav())
-    for child in psutil.Process(here.web.pid).children(recursive=True):
-        child.kill()
+    readers = here.readers()
+    assert readers
+    for each in readers:
+        each.kill()
+    until(lambda: all(_is_dead(each) for each in readers))
 
     assert upload(here, sounds.wav())[0] == 201
 
@@ -87,8 +96,9 @@ def test_readers_end_with_the_server(tmp_path: Path, valkey_url: str) -> None:
     """Even when it is killed and can tell nobody."""
     with site.opened(tmp_path, valkey_url) as here:
         upload(here, sounds.wav())
-        readers = psutil.Process(here.web.pid).children(recursive=True)
+        readers = here.readers()
         assert readers
+        here.server().kill()
         here.web.process.kill()
         here.web.process.wait()
         _, alive = psutil.wait_procs(readers, timeout=PATIENCE_SECONDS)
