@@ -65,7 +65,7 @@ LOOK_SECONDS = 1.0
 """How soon a webhook is told, and told again."""
 
 SWEEP_SECONDS = 2.0
-"""With a lease of 12 s, a job of a worker that was killed runs again within 15 s."""
+"""With a lease of 10 s, a job of a worker that was killed runs again within 15 s."""
 
 ORPHANS_SECONDS = 1800.0
 """How often the whole store is compared with the record; a distant one charges for lists."""

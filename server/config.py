@@ -107,7 +107,7 @@ class Settings(BaseSettings):
         290.0, description="How long a synchronous /transform waits for its result."
     )
     lease_seconds: Annotated[float, Field(ge=1)] = Field(
-        12.0,
+        10.0,
         description="A running job whose worker was silent this long is started again.",
     )
     max_attempts: Annotated[int, Field(ge=1)] = Field(
