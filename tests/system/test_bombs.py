@@ -1,7 +1,6 @@
 """Every bomb at the door of a real server: refused in a sentence, and the server stays small."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import psutil
@@ -92,15 +91,14 @@ def test_a_killed_reader_costs_nobody_an_upload(here: Site) -> None:
     assert upload(here, sounds.wav())[0] == 201
 
 
-def test_readers_end_with_the_server(tmp_path: Path, valkey_url: str) -> None:
-    """Even when it is killed and can tell nobody."""
-    with site.opened(tmp_path, valkey_url) as here:
-        upload(here, sounds.wav())
-        readers = here.readers()
-        assert readers
-        here.server().kill()
-        here.web.process.kill()
-        here.web.process.wait()
-        _, alive = psutil.wait_procs(readers, timeout=PATIENCE_SECONDS)
+def test_readers_end_with_the_server(here: Site) -> None:
+    """Even when it is killed and can tell nobody. Nothing comes after this test here."""
+    upload(here, sounds.wav())
+    readers = here.readers()
+    assert readers
+    here.server().kill()
+    here.web.process.kill()
+    here.web.process.wait()
+    _, alive = psutil.wait_procs(readers, timeout=PATIENCE_SECONDS)
 
     assert [] == alive

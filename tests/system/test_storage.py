@@ -26,7 +26,7 @@ MEGABYTE = 2**20
 ROOM = 5 * MEGABYTE
 """Enough for the record, whose journal is folded into it at 4 MB, and too little for the sound."""
 
-SOUND = sounds.wav(40.0, rate=48_000, channels=2)
+SOUND = sounds.wav(10.0, rate=96_000, channels=4)
 SHORT = sounds.wav(0.5)
 
 
