@@ -34,6 +34,9 @@ MOST_BYTES, BYTES_A_SECOND = 256 * 2**20, 16 * 2**20
 MOST_IGNORED = 100
 """Messages beyond that which are thrown away, after one warning, before the line is cut."""
 
+LAST_WORDS_SECONDS = 1.0
+"""How long a warning may take to go out before its line is cut."""
+
 GREETING_SECONDS = 10.0
 """How long a connection may say nothing of who it is."""
 
@@ -115,17 +118,20 @@ class Lines:
         if self._server.async_mode == "threading":
             self._eio._async = {**self._eio._async, "websocket": Line}  # noqa: SLF001 - a table
 
-    def cut(self, eio_sid: str) -> None:
-        """End a connection without a word, as if the network had."""
-        self._doomed.add(eio_sid)
-        connection = self._eio.sockets.get(eio_sid)
-        if connection is None:
+    def cut(self, eio_sid: str, *, after_seconds: float = 0.0) -> None:
+        """End a connection as if the network had; what it was told before has so long to go out."""
+        if eio_sid in self._doomed:
             return
-        _cut(connection)
+        self._doomed.add(eio_sid)
         # whatever is done about its end is not done in the thread that speaks to the others
-        reason = self._eio.reason.TRANSPORT_ERROR
-        end = {"wait": False, "abort": True, "reason": reason}
-        self._eio.start_background_task(connection.close, **end)
+        self._eio.start_background_task(self._end, eio_sid, after_seconds)
+
+    def _end(self, eio_sid: str, after_seconds: float) -> None:
+        self._eio.sleep(after_seconds)
+        connection = self._eio.sockets.get(eio_sid)
+        if connection is not None:
+            _cut(connection)
+            connection.close(wait=False, abort=True, reason=self._eio.reason.TRANSPORT_ERROR)
 
     def _connected(self, eio_sid: str, environ: Any) -> Any:
         if len(self._eio.sockets) > self._most + STRANGERS:
@@ -147,7 +153,7 @@ class Lines:
             self._eio.send(eio_sid, _warning())
         elif budget.ignored > MOST_IGNORED:
             log.warning("a connection was cut, it sent too much")
-            self.cut(eio_sid)
+            self.cut(eio_sid, after_seconds=LAST_WORDS_SECONDS)
         return None
 
     def _gone(self, eio_sid: str, reason: str) -> None:
@@ -158,6 +164,9 @@ class Lines:
         if connection is not None and reason == self._eio.reason.PING_TIMEOUT:
             _cut(connection)  # else its threads wait for it as long as the network does
         self._inner["disconnect"](eio_sid, reason)
+        if connection is not None and connection.upgraded:
+            # Engine.IO forgets websockets a while later, and until then they count as open
+            self._eio.sockets.pop(eio_sid, None)
 
     def _send(self, eio_sid: str, message: Any) -> None:
         if eio_sid in self._doomed:

@@ -32,6 +32,10 @@ class Loudspeaker:
         """Say who is listening."""
         self._socketio = socketio
 
+    def say(self, name: str, payload: Mapping[str, Any], room: str) -> None:
+        """Say something to a room."""
+        self._socketio.emit(name, dict(payload), to=room)
+
     def publish(self, event: Event) -> None:
         """Tell it."""
         for translate in self._translators:
@@ -53,11 +57,11 @@ class Loudspeaker:
 class Caller:
     """One Socket.IO connection."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, *, key: str | None = None) -> None:
         self._world = world
         app = world.client.application
         self._socketio: Any = app.extensions["socketio"]
-        self._client = self._socketio.test_client(app)
+        self._client = self._socketio.test_client(app, auth={"api_key": key} if key else None)
 
     def say(self, name: str, *payload: Any) -> Any:
         """Send an event; returns its acknowledgement."""
@@ -86,6 +90,11 @@ class Caller:
         """Return the payload of the newest event of a name."""
         return self.all_of(name)[-1]
 
+    @property
+    def is_in(self) -> bool:
+        """Whether the server let it in."""
+        return bool(self._client.is_connected())
+
     def hang_up(self) -> None:
         """Say goodbye."""
         self._client.disconnect()
@@ -107,9 +116,9 @@ class Stage:
     news: Loudspeaker
     callers: list[Caller] = field(default_factory=list)
 
-    def caller(self) -> Caller:
+    def caller(self, *, key: str | None = None) -> Caller:
         """Connect."""
-        self.callers.append(Caller(self.world))
+        self.callers.append(Caller(self.world, key=key))
         return self.callers[-1]
 
     def check_grammar(self) -> None:
