@@ -49,6 +49,10 @@ class OwnArtifacts:
         except errors.NotFound:
             return
 
+    def check(self) -> None:
+        """Raise as the store does if nothing can be stored."""
+        self.store.check()
+
     def expired(self, at: datetime) -> Sequence[Artifact]:
         """Return artifacts of the caller past `expires_at` that were not removed yet."""
         return [each for each in self.store.expired(at) if self.caller.may_see(each.owner)]

@@ -49,7 +49,16 @@ class Asking(BaseModel):
     "/jobs",
     request_body=documentation.job_request(),
     responses=answers(
-        {200: views.KnownOrForecast, 202: views.Receipt}, 400, 409, 413, 415, 422, 429, 503, 507
+        {200: views.KnownOrForecast, 202: views.Receipt},
+        400,
+        404,
+        409,
+        413,
+        415,
+        422,
+        429,
+        503,
+        507,
     ),
 )
 def submit(query: Asking, header: parsing.IdempotencyHeader) -> Response:

@@ -41,7 +41,7 @@ def _with_audio(model: type[BaseModel]) -> dict[str, Any]:
 @api.post(
     "/api/juce/transform_audio",
     request_body=_with_audio(requests.TransformRequest),
-    responses=answers({200: views.Submitted}, 400, 413, 503, 507, refusal=views.PluginRefusal),
+    responses=answers({200: views.Submitted}, 400, 404, 413, 503, 507, refusal=views.PluginRefusal),
 )
 def transform_audio(header: parsing.IdempotencyHeader) -> Response:
     """Submit a transform; answers at once."""
@@ -83,7 +83,7 @@ def undo_transform() -> Response:
 @api.post(
     "/api/juce/update_cropped_audio",
     request_body=_with_audio(requests.CropRequest),
-    responses=answers({200: views.Cropped}, 400, 413, 503, 507, refusal=views.PluginRefusal),
+    responses=answers({200: views.Cropped}, 400, 404, 413, 503, 507, refusal=views.PluginRefusal),
 )
 def update_cropped_audio() -> Response:
     """Replace the audio a session had last; without a session one is made."""

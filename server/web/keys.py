@@ -38,7 +38,8 @@ def attach(app: Flask, services: Services) -> None:
 
     def knock() -> None:
         text = given(request.environ)
-        if request.method == "OPTIONS" or _is_open():
+        rule = request.url_rule.rule if request.url_rule else ""
+        if request.method == "OPTIONS" or is_open(rule):
             callers.let_in(_known(services, text) or callers.NOBODY)
             return
         if text is None and services.asks_for_keys and _has_link():
@@ -130,8 +131,8 @@ def _known(services: Services, text: str | None) -> Caller | None:
     )
 
 
-def _is_open() -> bool:
-    rule = request.url_rule.rule if request.url_rule else ""
+def is_open(rule: str) -> bool:
+    """Whether a route needs no key."""
     return rule == "/" or rule.startswith(_OPEN)
 
 

@@ -92,6 +92,7 @@ class _Asked:
     responses=answers(
         {200: legacy_views.TransformView, 202: legacy_views.WaitingView},
         400,
+        404,
         409,
         413,
         415,
