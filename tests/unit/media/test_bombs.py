@@ -11,7 +11,7 @@ import pytest
 
 from server import errors
 from server.media import codec
-from server.media.bounded import Readers
+from server.media.bounded import Limits, Readers
 from tests import music
 from tests.unit.media import bombs, encoded
 
@@ -137,3 +137,15 @@ def test_the_negative_control_does_connect() -> None:
             av.open(url, timeout=0.2)
         connection, _ = listener.accept()
         connection.close()
+
+
+def test_of_a_long_file_that_is_slow_to_decode_the_rest_is_believed_at_the_door() -> None:
+    """What comes out in the worker counts in the end; with patience the door finds out itself."""
+    claims_longer = bombs.ogg_until(50 * 48_000, "opus")
+    with closing(Readers(limits=Limits(patience_seconds=0.0))) as hasty, closing(Readers()) as slow:
+        believed = hasty.check(claims_longer, max_seconds=LONGEST_SECONDS).seconds
+        found = slow.check(claims_longer, max_seconds=LONGEST_SECONDS).seconds
+        decoded = hasty.decode(claims_longer, max_seconds=LONGEST_SECONDS).seconds
+
+    assert [believed, found] == pytest.approx([50.0, 2.0], abs=0.1)
+    assert found == decoded
