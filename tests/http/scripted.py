@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy as np
 from server import errors
 from server.engines.protocols import Brief, OnPreview, OnStep, Transformation, tell_nobody
 from server.jobs.ports import Offer, WorkerNote
+from server.jobs.record import now
 from server.media.clip import Clip
 
 STEPS = 4
@@ -115,4 +117,6 @@ def worker_note(*, available: bool = True, loaded: tuple[str, ...] = ()) -> Work
         reason="" if available else "There is no sound bank.",
         advice="" if available else "Run make sounds.",
     )
-    return WorkerNote(id=WORKER, queues=("audio",), offers=(offer,), loaded=loaded)
+    # it stays for as long as any test lasts, however busy the machine is
+    seen_at = now() + timedelta(hours=1)
+    return WorkerNote(id=WORKER, queues=("audio",), offers=(offer,), loaded=loaded, seen_at=seen_at)
