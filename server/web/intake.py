@@ -70,7 +70,9 @@ def once(key: str | None, sent: Submission) -> Once | None:
     """
     if key is None:
         return None
-    fields = json.dumps(sent.fields, sort_keys=True, default=repr).encode()
+    # a part of a form may have no name, and None cannot be sorted among texts
+    named = {str(name): value for name, value in sent.fields.items()}
+    fields = json.dumps(named, sort_keys=True, default=repr).encode()
     digest = hashlib.sha256(hashlib.sha256(fields).digest() + (sent.audio or b""))
     return Once(key=f"{callers.current().id or ''}:{key}", digest=digest.hexdigest())
 

@@ -154,3 +154,16 @@ def test_the_ends_of_what_a_key_may_be_are_in_it(here: World, key: str) -> None:
     """One character, and two hundred."""
     here.queue.hold()
     assert 202 == ask(here, "/jobs", key).status_code
+
+
+def test_a_part_without_a_name_is_no_reason_to_stumble(here: World) -> None:
+    """Programs that write forms by hand send such; it is refused like any field of no meaning."""
+    ends = "--end\r\nContent-Disposition: form-data\r\n\r\nx\r\n--end\r\n"
+    named = 'Content-Disposition: form-data; name="variation"\r\n\r\nceltic\r\n--end--\r\n'
+    answer = here.client.post(
+        "/transform",
+        data=(ends + named).encode(),
+        headers={NAME: "once", "Content-Type": "multipart/form-data; boundary=end"},
+    )
+
+    assert 400 == answer.status_code
