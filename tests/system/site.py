@@ -93,21 +93,25 @@ class Site:
 
 
 @contextmanager
-def opened(folder: Path, redis_url: str, *, mode: str = "threading") -> Iterator[Site]:
-    """Start a site on data and a broker of its own, and end it."""
+def opened(
+    folder: Path, redis_url: str, *, mode: str = "threading", **environment: str
+) -> Iterator[Site]:
+    """Start a site on data and a broker of its own, and end it; `environment` goes to the web."""
     with redis.Redis.from_url(redis_url) as client:
         client.flushall()
     with ExitStack() as ended:
         yard, port = Yard(folder, ended), free_port()
         yard.data.mkdir()
-        web, worker = _started(yard, redis_url, mode, port)
+        web, worker = _started(yard, redis_url, mode, port, **environment)
         with ExitStack() as stack:
             site = Site(yard, redis_url, mode, port, stack, web, worker)
             site.await_ready()
             yield site
 
 
-def _started(yard: Yard, redis_url: str, mode: str, port: int) -> tuple[Running, Running]:
+def _started(
+    yard: Yard, redis_url: str, mode: str, port: int, **more: str
+) -> tuple[Running, Running]:
     environment = {
         "REDIS_URL": redis_url,
         "MELODYFLOW_DATA_DIR": str(yard.data),
@@ -115,7 +119,7 @@ def _started(yard: Yard, redis_url: str, mode: str, port: int) -> tuple[Running,
         "MELODYFLOW_LEASE_SECONDS": str(LEASE_SECONDS),
         "PYTHONPATH": str(Path(__file__).parents[2]),
     }
-    web = yard.start("-m", "server", "web", "--port", port, **environment)
+    web = yard.start("-m", "server", "web", "--port", port, **environment, **more)
     return web, yard.start("-m", "tests.system.scripted_worker", **environment)
 
 
