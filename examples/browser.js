@@ -5,7 +5,10 @@
 const server = new URLSearchParams(location.search).get("server") || "http://localhost:8002";
 const element = (id) => document.getElementById(id);
 const say = (text) => { element("status").textContent = text; };
-const socket = io(server, { transports: ["websocket"], autoConnect: false });
+const key = new URLSearchParams(location.search).get("key");
+const auth = key ? { api_key: key } : {};
+const headers = key ? { "X-API-Key": key } : {};
+const socket = io(server, { transports: ["websocket"], autoConnect: false, auth });
 
 // Null until the server has told it. It is what a reconnected client is known by.
 let sessionId = null;
@@ -21,7 +24,7 @@ async function base64Of(file) {
 }
 
 async function listVariations() {
-  const { variations } = await (await fetch(`${server}/variations`)).json();
+  const { variations } = await (await fetch(`${server}/variations`, { headers })).json();
   element("variation").replaceChildren(...Object.keys(variations).map((name) => new Option(name)));
 }
 

@@ -1,51 +1,74 @@
 """Puts the program together: one function a process. The only place that knows every part."""
 
+import logging
 import os
 import secrets
 import socket
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from obstore.store import MemoryStore, ObjectStore
 
-from server.adapters import migrate, rq_queue
+from server.adapters import migrate, rq_queue, webhook_signature
 from server.adapters.artifacts import StoredArtifacts, open_store
 from server.adapters.attendance import Attendance
 from server.adapters.database import Database
+from server.adapters.deliveries import SqlDeliveries
 from server.adapters.fan_out import FanOut
 from server.adapters.job_store import SqlJobs
+from server.adapters.key_store import SqlKeys
 from server.adapters.legacy_keys import LegacyKeys
+from server.adapters.rate_limits import WireRates
 from server.adapters.repeated import Repeated
 from server.adapters.rq_queue import RqQueue
+from server.adapters.secret_store import SqlSecrets
 from server.adapters.session_store import SqlSessions
 from server.adapters.socketio_events import SocketioEvents
+from server.adapters.statistics import SqlStatistics
+from server.adapters.watchdog import Watchdog
 from server.adapters.worker import ResidentWorker, Shift
 from server.adapters.worker_store import SqlWorkers
 from server.config import Settings
 from server.engines.catalog import ENGINES, EngineCard
 from server.engines.residency import Residency
+from server.jobs.dispatch import Dispatch
+from server.jobs.estimates import Estimates
 from server.jobs.events import Event
 from server.jobs.janitor import Janitor
+from server.jobs.keys import Keys
 from server.jobs.kind import JobSpec, Kind, Kinds
 from server.jobs.ports import Events
 from server.jobs.record import Job
 from server.jobs.routing import Router
-from server.jobs.runner import Limits, Runner
+from server.jobs.runner import Guard, Limits, Runner, unguarded
 from server.jobs.service import JobService
 from server.kinds import KINDS
 
 if TYPE_CHECKING:
     from flask import Flask
 
+    from server.adapters.courier import Courier
+    from server.web.downloads import Downloads
+
+log = logging.getLogger(__name__)
+
 ANNOUNCE_SECONDS = 2.0
 
-SWEEP_SECONDS = 3.0
+LOOK_SECONDS = 1.0
+"""How soon a webhook is told, and told again."""
+
+SWEEP_SECONDS = 2.0
+"""With a lease of 10 s, a job of a worker that was killed runs again within 15 s."""
+
+ORPHANS_SECONDS = 1800.0
+"""How often the whole store is compared with the record; a distant one charges for lists."""
 
 TELL_SECONDS = 2.0
 """How long the web waits until a queued job was told of, before a worker may tell of it."""
@@ -63,6 +86,7 @@ class Record:
     sessions: SqlSessions
     workers: SqlWorkers
     artifacts: StoredArtifacts
+    deliveries: SqlDeliveries
 
 
 class Silence:
@@ -70,6 +94,24 @@ class Silence:
 
     def publish(self, event: Event) -> None:
         """Tell nobody."""
+
+
+class Unattended:
+    """A `Queue` that leaves everything to the janitors of workers: the record is the truth."""
+
+    def enqueue(self, job: Job) -> None:
+        """Leave it in the record."""
+
+    def knows(self, _job: Job) -> bool:
+        """Know nothing."""
+        return False
+
+    def ask_unload(self) -> None:
+        """Ask nobody."""
+
+    def ping(self) -> bool:
+        """Stand in for a wire that answers."""
+        return True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,13 +145,17 @@ def web(settings: Settings, redis_url: str, *, kinds: Kinds = KINDS) -> "Flask":
     from server.web.services import Services  # noqa: PLC0415
 
     record = open_record(settings)
-    queue = _queue(settings, redis_url, record, kinds, ENGINES)
+    _ask_for_a_first_key(settings, SqlKeys(record.database))
+    router = _router(settings, record, kinds, ENGINES)
+    queue = RqQueue(redis_url, kinds=kinds, route=router.engine_for)
+    estimates = _estimates(settings, record, router)
     service = JobService(
         jobs=record.jobs,
         queue=queue,
-        events=_events(redis_url, record, patience_seconds=TELL_SECONDS),
+        events=_events(redis_url, record, estimates, patience_seconds=TELL_SECONDS),
         max_waiting=settings.max_waiting_jobs,
         keep=_keep(settings),
+        estimates=estimates,
     )
     return create_app(
         Services(
@@ -119,6 +165,11 @@ def web(settings: Settings, redis_url: str, *, kinds: Kinds = KINDS) -> "Flask":
             sessions=record.sessions,
             workers=record.workers,
             queue=queue,
+            webhooks=record.deliveries,
+            statistics=_statistics(record),
+            keys=SqlKeys(record.database),
+            rates=WireRates(redis_url),
+            downloads=_downloads(record),
             message_queue=redis_url,
         )
     )
@@ -136,13 +187,25 @@ def worker(
     name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(2)}"
     record, shift = open_record(settings), Shift()
     residency = Residency(settings, engines=engines)
-    events = _events(redis_url, record)
-    rq_queue.install(
-        _runner(
-            settings, record, name=name, kinds=kinds, events=events, engines=residency, shift=shift
-        )
+    router = _router(settings, record, kinds, engines)
+    queue = RqQueue(redis_url, kinds=kinds, route=router.engine_for)
+    events = _events(redis_url, record, _estimates(settings, record, router))
+    watchdog = Watchdog(
+        timeout_seconds=settings.job_timeout_seconds,
+        stuck_seconds=settings.stuck_seconds,
+        farewell=events.close,
     )
-    queue = _queue(settings, redis_url, record, kinds, engines)
+    runner = _runner(
+        settings,
+        record,
+        name=name,
+        kinds=kinds,
+        events=events,
+        engines=residency,
+        shift=shift,
+        guard=watchdog.guard,
+    )
+    rq_queue.install(replace(runner, on_left=Dispatch(jobs=record.jobs, queue=queue).after))
     janitor = _janitor(settings, record, queue, events)
     attendance = Attendance(name, queues, workers=record.workers, engines=residency, shift=shift)
     return ResidentWorker(
@@ -155,8 +218,48 @@ def worker(
             closing(events),
             Repeated(attendance.announce, seconds=ANNOUNCE_SECONDS, farewell=attendance.leave),
             Repeated(janitor.sweep, seconds=SWEEP_SECONDS),
+            Repeated(record.artifacts.remove_orphans, seconds=ORPHANS_SECONDS),
+            Repeated(_courier(settings, record).round, seconds=LOOK_SECONDS),
         ),
     )
+
+
+@contextmanager
+def open_keys(settings: Settings) -> Iterator[Keys]:
+    """Yield the keys of callers.
+
+    Raises:
+        errors.Unavailable: the database does not answer.
+    """
+    record = open_record(settings)
+    with closing(record.database):
+        yield SqlKeys(record.database)
+
+
+def webhook_secret(settings: Settings, *, owner: str | None) -> str:
+    """Return what the webhooks of an owner's jobs are signed with, as receivers take it.
+
+    Raises:
+        errors.Unavailable: the database does not answer.
+    """
+    record = open_record(settings)
+    with closing(record.database):
+        master = SqlSecrets(record.database).get(webhook_signature.SECRET_NAME)
+    return webhook_signature.shown(webhook_signature.secret_of(owner, master=master))
+
+
+@contextmanager
+def desk(settings: Settings) -> Iterator[JobService]:
+    """Yield what an operator may do with jobs on the record alone, whether a server runs or not."""
+    record = open_record(settings)
+    with closing(record.database):
+        yield JobService(
+            jobs=record.jobs,
+            queue=Unattended(),
+            events=Silence(),
+            max_waiting=settings.max_waiting_jobs,
+            keep=_keep(settings),
+        )
 
 
 @contextmanager
@@ -188,10 +291,11 @@ def _record(settings: Settings, database_url: str, store: ObjectStore) -> Record
     migrate.upgrade(database)
     return Record(
         database=database,
-        jobs=SqlJobs(database),
+        jobs=SqlJobs(database, at_once=settings.jobs_at_once),
         sessions=SqlSessions(database),
         workers=SqlWorkers(database),
         artifacts=StoredArtifacts(store, database, keep=_keep(settings) + OUTLIVE),
+        deliveries=SqlDeliveries(database, allowed=settings.webhook_hosts),
     )
 
 
@@ -204,6 +308,7 @@ def _runner(
     events: Events,
     engines: Residency,
     shift: Shift | None = None,
+    guard: Guard = unguarded,
 ) -> Runner:
     return Runner(
         worker=name,
@@ -216,23 +321,24 @@ def _runner(
         limits=_limits(settings),
         is_stopping=shift.is_over if shift else lambda: False,
         on_device_lost=shift.end_for_a_fresh_start if shift else None,
+        guard=guard,
     )
 
 
-def _queue(
-    settings: Settings,
-    redis_url: str,
-    record: Record,
-    kinds: Kinds,
-    engines: Mapping[str, EngineCard],
-) -> RqQueue:
-    router = Router(
-        workers=record.workers,
-        kinds=kinds,
-        engines=engines,
-        within=timedelta(seconds=settings.lease_seconds),
+def _router(
+    settings: Settings, record: Record, kinds: Kinds, engines: Mapping[str, EngineCard]
+) -> Router:
+    within = timedelta(seconds=settings.lease_seconds)
+    return Router(workers=record.workers, kinds=kinds, engines=engines, within=within)
+
+
+def _estimates(settings: Settings, record: Record, router: Router) -> Estimates:
+    within = timedelta(seconds=settings.lease_seconds)
+    return Estimates(
+        record.jobs,
+        expected=router.expected,
+        lanes=lambda: len(record.workers.live(within)),
     )
-    return RqQueue(redis_url, kinds=kinds, route=router.engine_for)
 
 
 def _janitor(settings: Settings, record: Record, queue: RqQueue, events: Events) -> Janitor:
@@ -244,6 +350,24 @@ def _janitor(settings: Settings, record: Record, queue: RqQueue, events: Events)
         events=events,
         max_attempts=settings.max_attempts,
         keep=_keep(settings),
+        remember=timedelta(days=settings.records_days),
+    )
+
+
+def _statistics(record: Record) -> SqlStatistics:
+    statistics = SqlStatistics(record.database)
+    threading.Thread(target=statistics.begin, name="statistics", daemon=True).start()
+    return statistics
+
+
+def _courier(settings: Settings, record: Record) -> "Courier":
+    from server.adapters.courier import Courier, Post  # noqa: PLC0415 - workers alone send
+
+    secrets = SqlSecrets(record.database)
+    return Courier(
+        record.deliveries,
+        master=partial(secrets.get, webhook_signature.SECRET_NAME),
+        post=Post(allowed=settings.webhook_hosts),
     )
 
 
@@ -253,6 +377,7 @@ def _limits(settings: Settings) -> Limits:
         lease=timedelta(seconds=settings.lease_seconds),
         keep=_keep(settings),
         max_attempts=settings.max_attempts,
+        source_seconds=settings.max_source_seconds,
     )
 
 
@@ -260,9 +385,31 @@ def _keep(settings: Settings) -> timedelta:
     return timedelta(hours=settings.results_hours)
 
 
-def _events(redis_url: str, record: Record, *, patience_seconds: float = 0.0) -> FanOut:
+def _ask_for_a_first_key(settings: Settings, keys: Keys) -> None:
+    if settings.asks_for_keys and not any(key.revoked_at is None for key in keys.all()):
+        log.warning(
+            "Callers need an API key here (MELODYFLOW_KEYS is %s, the host %s), and there is none "
+            "yet. Make the first one: python -m server keys add NAME --admin --data-dir %s",
+            settings.keys,
+            settings.host,
+            settings.data_dir,
+        )
+
+
+def _downloads(record: Record) -> "Downloads":
+    from server.web.downloads import SECRET_NAME, Downloads  # noqa: PLC0415 - as below
+
+    secrets = SqlSecrets(record.database)
+    return Downloads(secret=cache(partial(secrets.get, SECRET_NAME)))
+
+
+def _events(
+    redis_url: str, record: Record, estimates: Estimates, *, patience_seconds: float = 0.0
+) -> FanOut:
     from server.web import emissions  # noqa: PLC0415 - running a file here needs none of it
 
-    messages = SocketioEvents(redis_url, emissions.translators(record.artifacts, record.jobs))
-    keys = LegacyKeys(redis_url, partial(emissions.standings, jobs=record.jobs))
+    link = _downloads(record).url
+    translators = emissions.translators(record.artifacts, estimates, link=link)
+    messages = SocketioEvents(redis_url, translators)
+    keys = LegacyKeys(redis_url, partial(emissions.standings, estimates=estimates))
     return FanOut([messages, keys], patience_seconds=patience_seconds)

@@ -5,6 +5,7 @@ name.
 """
 
 import os
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -12,6 +13,8 @@ from pydantic import AliasChoices, Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 PREFIX = "MELODYFLOW_"
+
+_NEEDED_TO_RUN = ("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SYSTEMROOT", "LANG")
 
 
 class InvalidSetting(ValueError):
@@ -44,6 +47,19 @@ class Settings(BaseSettings):
     second_port: Annotated[int, Field(ge=1, le=65535)] | None = Field(
         None, description="A second port with the same answers, such as the plugins' fixed 8000."
     )
+    keys: Literal["auto", "on", "off"] = Field(
+        "auto",
+        description="Whether callers need an API key; auto asks for one beyond this machine.",
+    )
+    api_key: str | None = Field(
+        None, repr=False, description="The key that commands send to a server that asks for one."
+    )
+    requests_per_minute: Annotated[int, Field(ge=1)] = Field(
+        600, description="Requests of one key within a minute, where the key does not say."
+    )
+    jobs_per_minute: Annotated[int, Field(ge=1)] = Field(
+        60, description="Jobs that one key may submit within a minute."
+    )
     redis_url: str | None = Field(
         None,
         validation_alias=_either("redis_url", "MELODYFLOW_REDIS_URL", "REDIS_URL"),
@@ -74,16 +90,24 @@ class Settings(BaseSettings):
         300.0, description="Longest audio a job takes."
     )
     max_waiting_jobs: Annotated[int, Field(ge=1)] = Field(
-        64, description="Jobs that may wait before 503."
+        64,
+        description="Jobs that may wait before more are refused; a key's first is always taken.",
+    )
+    jobs_at_once: Annotated[int, Field(ge=1)] = Field(
+        1, description="Jobs of one key that run at the same time, where the key does not say."
     )
     job_timeout_seconds: Annotated[int, Field(ge=1)] = Field(
         600, description="Longest a job may run."
+    )
+    stuck_seconds: Annotated[float, Field(ge=0.5)] = Field(
+        30.0,
+        description="How deaf a job may be beyond its deadline before its worker process is ended.",
     )
     transform_wait_seconds: Annotated[float, Field(gt=0)] = Field(
         290.0, description="How long a synchronous /transform waits for its result."
     )
     lease_seconds: Annotated[float, Field(ge=1)] = Field(
-        12.0,
+        10.0,
         description="A running job whose worker was silent this long is started again.",
     )
     max_attempts: Annotated[int, Field(ge=1)] = Field(
@@ -91,6 +115,15 @@ class Settings(BaseSettings):
     )
     results_hours: Annotated[float, Field(ge=1)] = Field(
         24.0, description="How long results are kept."
+    )
+    records_days: Annotated[float, Field(ge=1)] = Field(
+        90.0, description="How long is known what a job did, and how to do it again."
+    )
+    low_disk_megabytes: Annotated[int, Field(ge=0)] = Field(
+        512, description="With less room than this for its data, /health says degraded."
+    )
+    webhook_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="Hosts that webhooks may name although they are not public, by commas."
     )
     audio_transfer_dir: Path | None = Field(
         None,
@@ -120,12 +153,15 @@ class Settings(BaseSettings):
     engine_idle_seconds: Annotated[float, Field(ge=0)] = Field(
         900.0, description="An engine unused this long is unloaded; 0 keeps it."
     )
+    log_format: Literal["text", "json"] = Field(
+        "text", description="What the terminal shows: sentences, or the lines of the log files."
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         "INFO", description="Least level logged."
     )
     environment: str = Field("production", description="A name shown by /health.")
 
-    @field_validator("cors_origins", mode="before")
+    @field_validator("cors_origins", "webhook_hosts", mode="before")
     @classmethod
     def _separate(cls, origins: object) -> object:
         if isinstance(origins, str):
@@ -151,6 +187,11 @@ class Settings(BaseSettings):
         return {**os.environ, **{PREFIX + name.upper(): _text(settings[name]) for name in settings}}
 
     @property
+    def asks_for_keys(self) -> bool:
+        """Whether nobody may call without an API key."""
+        return self.keys == "on" or (self.keys == "auto" and not _is_this_machine(self.host))
+
+    @property
     def weights_dir(self) -> Path:
         """Where model weights are kept."""
         return self.models_dir or self.data_dir / "models"
@@ -159,6 +200,18 @@ class Settings(BaseSettings):
     def record_url(self) -> str:
         """SQLAlchemy URL of the database."""
         return self.database_url or f"sqlite:///{(self.data_dir / 'melodyflow.sqlite3').resolve()}"
+
+
+def bare_environment(**more: str) -> dict[str, str]:
+    """Return the environment of a child that needs to run, and of ours no setting and no key."""
+    return {name: os.environ[name] for name in _NEEDED_TO_RUN if name in os.environ} | more
+
+
+def _is_this_machine(host: str) -> bool:
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:  # a name, whatever it means
+        return False
 
 
 def _text(value: object) -> str:

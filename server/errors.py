@@ -12,7 +12,11 @@
     │   ├── NoSuchSession           404 no_such_session
     │   └── Expired                 410 expired
     ├── Conflict                    409 conflict
-    │   └── Busy                    409 busy
+    │   ├── Busy                    409 busy
+    │   └── KeyReused               409 key_reused            (an Idempotency-Key)
+    ├── Unauthorized                401 unauthorized          (WWW-Authenticate)
+    ├── TooManyRequests             429 too_many_requests     (Retry-After)
+    ├── QueueFull                   429 queue_full            (Retry-After, position)
     ├── Unavailable                 503 unavailable           (Retry-After)
     │   ├── EngineUnavailable       503 engine_unavailable
     │   ├── WireDown                503 wire_down
@@ -39,12 +43,23 @@ class MelodyflowError(Exception):
 
     status: ClassVar[int] = 500
     code: ClassVar[str] = "internal"
-    retry_after_seconds: ClassVar[int | None] = None
+    retry_after_seconds: int | None = None
 
-    def __init__(self, message: str | None = None, *, field: str | None = None) -> None:
-        """Take the class docstring as message unless one is given; `field` names the bad input."""
+    def __init__(
+        self,
+        message: str | None = None,
+        *,
+        field: str | None = None,
+        retry_after_seconds: int | None = None,
+    ) -> None:
+        """Take the class docstring as message unless one is given; `field` names the bad input.
+
+        `retry_after_seconds` is when to try again, where that is known better than of the class.
+        """
         self.message = message or (type(self).__doc__ or self.code).strip()
         self.field = field
+        if retry_after_seconds is not None:
+            self.retry_after_seconds = retry_after_seconds
         super().__init__(self.message)
 
 
@@ -124,6 +139,46 @@ class Busy(Conflict):
     """This session already has a job in progress."""
 
     code = "busy"
+
+
+class KeyReused(Conflict):
+    """This Idempotency-Key was sent with another request."""
+
+    code = "key_reused"
+
+
+class Unauthorized(MelodyflowError):
+    """An API key is needed: send it as a Bearer token or in X-API-Key."""
+
+    status = 401
+    code = "unauthorized"
+
+
+class TooManyRequests(MelodyflowError):
+    """Too many requests. Please try again later."""
+
+    status = 429
+    code = "too_many_requests"
+    retry_after_seconds = 60
+
+
+class QueueFull(MelodyflowError):
+    """Too many jobs are waiting. Please try again later."""
+
+    status = 429
+    code = "queue_full"
+    retry_after_seconds = 5
+
+    def __init__(
+        self,
+        message: str | None = None,
+        *,
+        position: int | None = None,
+        retry_after_seconds: int | None = None,
+    ) -> None:
+        """Take how many jobs wait already, and when one of them will have begun."""
+        super().__init__(message, retry_after_seconds=retry_after_seconds)
+        self.position = position
 
 
 class Unavailable(MelodyflowError):

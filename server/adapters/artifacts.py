@@ -2,15 +2,18 @@
 
 The store is a directory, an S3 bucket or memory; keys are ids of ours, never names of clients.
 Bytes are written first and whole (the store writes aside and renames), the facts after them:
-whoever finds the facts finds the file.
+whoever finds the facts finds the file. What a killed process leaves in between, half a file aside
+or a whole one without facts, is nobody's; `remove_orphans` removes it when it is old enough.
 """
 
 import logging
 import os
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+import re
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +27,28 @@ from server import errors
 from server.adapters.database import Database
 from server.adapters.tables import artifacts
 from server.jobs.ports import Artifact
-from server.jobs.record import now
+from server.jobs.record import new_id, now
 
 log = logging.getLogger(__name__)
 
 CHUNK_BYTES = 2**20
 """About how much is read at once."""
+
+ORPHAN_AGE = timedelta(hours=1)
+"""Bytes without facts are nobody's by then; between writing the two lie seconds at most."""
+
+PROBE_BYTES = 2**16
+"""What a check of the store writes: so little fits nowhere only where nothing fits."""
+
+PATIENCE = timedelta(seconds=30)
+"""How long one request to a distant store may take, and how long it is tried again."""
+
+_OURS = re.compile(r"([0-9a-f]{2})/\1[0-9a-f]{30}(#\d+)?")
+"""Keys, and what the store calls a file that it writes aside."""
+
+_MOST_RETRIES = 3
+_CONNECT = timedelta(seconds=5)
+_ASKED_AT_ONCE = 500
 
 
 class StoredArtifacts:
@@ -46,13 +65,20 @@ class StoredArtifacts:
 
         Raises:
             errors.StorageFailed: there is no room, or the store does not answer.
+            errors.Unavailable: the facts cannot be kept. Nothing is left behind in either case.
         """
         facts.setdefault("expires_at", now() + self._keep)
         artifact = Artifact(name=name, media_type=media_type, size_bytes=len(data), **facts)
-        with self._troubles():
-            obstore.put(self._store, _key(artifact.id), data)
-            self._settle(artifact.id)
-        self._note(artifact)
+        try:
+            with self._troubles():
+                # what dies half way of a file sent in parts stays in a bucket, unseen and paid for
+                obstore.put(self._store, _key(artifact.id), data, use_multipart=False)
+                self._settle(artifact.id)
+            self._note(artifact)
+        except errors.MelodyflowError:
+            with suppress(errors.StorageFailed), self._troubles():
+                self._remove_bytes(artifact.id)
+            raise
         return artifact
 
     def get(self, artifact_id: str) -> Artifact:
@@ -63,6 +89,14 @@ class StoredArtifacts:
         if row["is_removed"] or _is_past(row):
             raise errors.Expired
         return _artifact(row)
+
+    def owner_of(self, artifact_id: str) -> str | None:
+        """Return whose it is, or was while it was there. Raises `errors.NoSuchArtifact`."""
+        row = self._row(artifact_id)
+        if row is None:
+            raise errors.NoSuchArtifact
+        owner: str | None = row["owner"]
+        return owner
 
     def read(self, artifact_id: str) -> bytes:
         """Return all bytes. Raises as `get`."""
@@ -101,19 +135,51 @@ class StoredArtifacts:
         with self._database.transaction() as connection:
             return [_artifact(row) for row in connection.execute(query).mappings()]
 
+    def check(self) -> None:
+        """Store a few bytes and remove them. Raises `errors.StorageFailed`."""
+        probe = new_id()
+        try:
+            with self._troubles():
+                obstore.put(self._store, _key(probe), bytes(PROBE_BYTES), use_multipart=False)
+                self._settle(probe)
+        finally:
+            with suppress(errors.StorageFailed), self._troubles():
+                self._remove_bytes(probe)
+
+    def remove_orphans(self, *, older_than: timedelta = ORPHAN_AGE) -> int:
+        """Remove bytes that nothing refers to and return how many files they were.
+
+        A directory, or a prefix of a bucket, belongs to one record; names that are not of our
+        making are left alone all the same.
+
+        Raises:
+            errors.StorageFailed, errors.Unavailable: it has to be tried again.
+        """
+        found = 0
+        with self._troubles():
+            for keys in _in_parts(_old_keys(self._store, now() - older_than)):
+                orphans = set(keys) - self._known(keys)
+                for key in orphans:
+                    log.warning("removing %s, which nothing refers to", key)
+                    _remove(self._store, key)
+                found += len(orphans)
+        return found
+
+    def _known(self, keys: Collection[str]) -> set[str]:
+        """Return those of the keys that facts refer to."""
+        named = [key.rpartition("/")[2] for key in keys]
+        query = select(artifacts.c.id).where(artifacts.c.id.in_(named), ~artifacts.c.is_removed)
+        with self._database.transaction() as connection:
+            return {_key(artifact_id) for artifact_id in connection.execute(query).scalars()}
+
     def _row(self, artifact_id: str) -> RowMapping | None:
         query = select(artifacts).where(artifacts.c.id == artifact_id)
         with self._database.transaction() as connection:
             return connection.execute(query).mappings().first()
 
     def _note(self, artifact: Artifact) -> None:
-        try:
-            with self._database.transaction() as connection:
-                connection.execute(insert(artifacts).values(**asdict(artifact)))
-        except errors.Unavailable as error:
-            with self._troubles():
-                self._remove_bytes(artifact.id)
-            raise errors.StorageFailed from error
+        with self._database.transaction() as connection:
+            connection.execute(insert(artifacts).values(**asdict(artifact)))
 
     def _streamed(self, chunks: Iterable[Buffer]) -> Iterator[bytes]:
         with self._troubles():
@@ -141,11 +207,11 @@ class StoredArtifacts:
         except (NotFoundError, FileNotFoundError) as error:
             raise errors.NoSuchArtifact from error
         except (BaseError, OSError) as error:
-            log.warning("artifact store: %s", error)
+            log.warning("artifact store: %s", str(error).partition("\n")[0])
             raise errors.StorageFailed from error
 
 
-def open_store(url: str | None, directory: Path) -> ObjectStore:
+def open_store(url: str | None, directory: Path, *, patience: timedelta = PATIENCE) -> ObjectStore:
     """Return the store a setting names: `s3://bucket/prefix`, `memory:`, or else the directory.
 
     Credentials and endpoint of S3 come from the usual `AWS_` variables.
@@ -153,8 +219,45 @@ def open_store(url: str | None, directory: Path) -> ObjectStore:
     if url == "memory:":
         return MemoryStore()
     if url is not None:
-        return from_url(url)
+        return from_url(
+            url,
+            client_options={
+                "timeout": patience,
+                "connect_timeout": min(patience, _CONNECT),
+                "allow_http": True,  # where the endpoint is so; these options replace the variable
+            },
+            retry_config={"max_retries": _MOST_RETRIES, "retry_timeout": patience},
+        )
     return LocalStore(directory, mkdir=True)
+
+
+def _old_keys(store: ObjectStore, before: datetime) -> Iterator[str]:
+    """Yield what was written before then, in a directory also what was not written to its end."""
+    if isinstance(store, LocalStore) and store.prefix is not None:
+        for path in store.prefix.glob("*/*"):
+            key = path.relative_to(store.prefix).as_posix()
+            with suppress(FileNotFoundError):  # written aside, and renamed meanwhile
+                if _OURS.fullmatch(key) and path.stat().st_mtime < before.timestamp():
+                    yield key
+        return
+    for some in obstore.list(store, chunk_size=_ASKED_AT_ONCE):
+        for each in some:
+            if _OURS.fullmatch(each["path"]) and each["last_modified"].astimezone(UTC) < before:
+                yield each["path"]
+
+
+def _in_parts(keys: Iterator[str]) -> Iterator[list[str]]:
+    """Yield lists of keys, as many as the database is asked about at once."""
+    while some := list(islice(keys, _ASKED_AT_ONCE)):
+        yield some
+
+
+def _remove(store: ObjectStore, key: str) -> None:
+    """Remove by key; of half a file, whose name the store does not know, by its path."""
+    if isinstance(store, LocalStore) and store.prefix is not None:
+        (store.prefix / key).unlink(missing_ok=True)
+    else:
+        obstore.delete(store, key)
 
 
 def _key(artifact_id: str) -> str:

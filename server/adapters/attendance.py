@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+import psutil
+
 from server.adapters.worker import Shift
 from server.engines.residency import Residency
 from server.jobs.ports import Offer, WorkerNote, WorkerStore
@@ -25,6 +27,7 @@ class Attendance:
         self._workers = workers
         self._engines = engines
         self._shift = shift
+        self._process = psutil.Process()
 
     def announce(self) -> None:
         """Write the note."""
@@ -36,6 +39,7 @@ class Attendance:
                 loaded=tuple(self._engines.loaded()),
                 devices=tuple(self._engines.devices()),
                 job_id=self._shift.job_id,
+                memory_mb=self._process.memory_info().rss // 2**20,
             )
         )
 

@@ -9,6 +9,7 @@ import logging
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 
+from server.adapters import logs
 from server.jobs.events import Event
 from server.jobs.ports import Events
 
@@ -21,10 +22,7 @@ class FanOut:
     def __init__(self, listeners: Sequence[Events], *, patience_seconds: float = 0.0) -> None:
         """Take the listeners, and how long `publish` waits for them to have heard."""
         self._patience_seconds = patience_seconds
-        self._listeners = [
-            (listener, ThreadPoolExecutor(max_workers=1, thread_name_prefix="events"))
-            for listener in listeners
-        ]
+        self._listeners = [(listener, _thread()) for listener in listeners]
 
     def publish(self, event: Event) -> None:
         """Tell every listener; waits no longer than the patience for them to have heard it."""
@@ -38,6 +36,10 @@ class FanOut:
         """Return when everything published has been heard."""
         for _, thread in self._listeners:
             thread.shutdown()
+
+
+def _thread() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(1, thread_name_prefix="events", initializer=logs.beside_the_jobs)
 
 
 def _log_failure(told: Future[None]) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Self
 
 from server import errors
+from server.adapters import logs
 
 log = logging.getLogger(__name__)
 
@@ -21,7 +22,7 @@ class Repeated:
 
     def __init__(
         self,
-        action: Callable[[], None],
+        action: Callable[[], object],
         *,
         seconds: float,
         farewell: Callable[[], None] = lambda: None,
@@ -43,12 +44,13 @@ class Repeated:
         _attempt(self._farewell)
 
     def _repeat(self) -> None:
+        logs.beside_the_jobs()
         _attempt(self._action)
         while not self._done.wait(self._seconds):
             _attempt(self._action)
 
 
-def _attempt(action: Callable[[], None]) -> None:
+def _attempt(action: Callable[[], object]) -> None:
     try:
         action()
     except errors.MelodyflowError as error:

@@ -91,6 +91,8 @@ jobs = Table(
     Index("one_job_an_idempotency_key", "idempotency_key", unique=True),
     Index("jobs_by_owner", "owner", "status", "created_at"),
     Index("jobs_by_replay", "replay_of"),
+    Index("jobs_by_end", "ended_at"),
+    Index("jobs_by_kind_and_end", "kind", "ended_at"),
 )
 
 events = Table(

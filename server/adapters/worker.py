@@ -171,12 +171,11 @@ class ResidentWorker(SimpleWorker):
             self.connection.delete(job.key)
             return
         self._shift.job_id = str(job.args[0])
-        named = logs.current_job.set(self._shift.job_id)
         try:
-            super().execute_job(job, queue)
+            with logs.working_at(self._shift.job_id):
+                super().execute_job(job, queue)
         finally:
             self._shift.job_id = None
-            logs.current_job.reset(named)
 
     def _register(self) -> None:
         self.connection.delete(self.key)  # what an outage may have left of the same worker

@@ -49,6 +49,7 @@ def _row(note: WorkerNote) -> dict[str, Any]:
         "loaded": list(note.loaded),
         "devices": [asdict(device) for device in note.devices],
         "job_id": note.job_id,
+        "memory_mb": note.memory_mb,
         "seen_at": note.seen_at,
     }
 

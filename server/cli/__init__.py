@@ -11,6 +11,9 @@ COMMANDS: Mapping[str, str] = {
     "presets": "list the presets and their prompts",
     "engines": "list the engines and whether they work here",
     "models": "fetch, convert, check and list the weights that the networks play with",
+    "jobs": "list the jobs that were given up, or give one another chance",
+    "webhooks": "show the secret that webhooks are signed with",
+    "keys": "make, list and revoke the keys that callers need",
     "check": "say what works on this machine, what is missing and what adds it",
     "assets": "fetch the sound bank, and say what the arranger would play better with",
 }

@@ -23,10 +23,13 @@ class ServerSaidNo(Exception):
 class Client:
     """One server."""
 
-    def __init__(self, url: str) -> None:
-        """Take where it listens, such as `http://127.0.0.1:8002`."""
+    def __init__(self, url: str, *, api_key: str | None = None) -> None:
+        """Take where it listens, such as `http://127.0.0.1:8002`, and a key if it asks for one."""
         self.url = url
+        self._auth = {"api_key": api_key} if api_key else None
         self._http = requests.Session()
+        if api_key:
+            self._http.headers["Authorization"] = f"Bearer {api_key}"
 
     def is_ready(self) -> bool:
         """Whether it answers and a worker is there."""
@@ -70,7 +73,7 @@ class Client:
         """
         try:
             with socketio.SimpleClient() as socket:
-                socket.connect(self.url, transports=["websocket"])
+                socket.connect(self.url, transports=["websocket"], auth=self._auth)
                 socket.emit("follow", {"job_id": job_id})
                 self._listen(socket, job_id, on_news)
         except SocketIOError:

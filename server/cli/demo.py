@@ -105,7 +105,7 @@ def _server(settings: Settings, log: Path) -> Iterator[tuple[client.Client, Call
             stderr=subprocess.STDOUT,
         )
         try:
-            server = client.Client(f"http://127.0.0.1:{port}")
+            server = client.Client(f"http://127.0.0.1:{port}", api_key=settings.api_key)
             is_ready = client.await_ready(
                 server, seconds=_READY_SECONDS, is_alive=lambda: process.poll() is None
             )

@@ -14,7 +14,8 @@ from server.jobs.events import Event
 from server.jobs.kind import JobSpec
 from server.jobs.record import Job, Status
 from server.kinds import choices, transform
-from server.media import codec, formats
+from server.media import formats
+from server.media.bounded import READERS
 
 NAME = "transform"
 HELP = "play one file with something else, without a server"
@@ -67,7 +68,7 @@ def _transform(
 ) -> tuple[Job, dict[Path, bytes]]:
     if not args.source.is_file():
         raise errors.InvalidInput(f"There is no file {args.source}.", field="source")
-    seconds = codec.decode(args.source, max_seconds=settings.max_source_seconds).seconds
+    checked = READERS.check(args.source, max_seconds=settings.max_source_seconds)
     parameters = {**_parameters(args), "format": output.suffix[1:].lower()}
     bar = console.Bar()
     try:
@@ -77,7 +78,7 @@ def _transform(
                 args.source.read_bytes(), name=args.source.name, media_type="audio/*"
             )
             spec = kinds.parse(transform, {"source": source.id, **parameters})
-            spec.check_source(seconds)
+            spec.check_source(checked.seconds or 0.0)
             job = here.run(transform, spec)
             files = [artifacts.read(each.artifact_id) for each in job.results]
             return job, dict(zip(_paths(output, spec), files, strict=False))

@@ -139,7 +139,8 @@ class Context:
         self, data: bytes, *, name: str, media_type: str, role: Role = Role.RESULT, **facts: Any
     ) -> Artifact:
         """Store one file of this job under a name; it is recorded with the next change."""
-        artifact = self._artifacts.save(data, name=name, media_type=media_type, **facts)
+        owned = {"owner": self.job.owner, **facts}
+        artifact = self._artifacts.save(data, name=name, media_type=media_type, **owned)
         self.job = self.job.with_output(Output(name, artifact.id, role))
         return artifact
 
@@ -151,7 +152,9 @@ class Context:
         """Note input and result in the job's session, for undo, retry and transform-again."""
         if self.job.session_id is None:
             return
-        session = self._sessions.find(self.job.session_id) or Session(id=self.job.session_id)
+        session = self._sessions.find(self.job.session_id) or Session(
+            id=self.job.session_id, owner=self.job.owner
+        )
         changes = {"last_input": last_input, "transform_input": last_input}
         self._sessions.put(
             replace(session, last_processed=last_processed, updated_at=now(), **changes)

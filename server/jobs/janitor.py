@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from server import errors
+from server.jobs.dispatch import Dispatch
 from server.jobs.events import event_of
 from server.jobs.ports import ArtifactStore, Events, JobStore, Queue, SessionStore
-from server.jobs.record import Job, JobError, Status, now
+from server.jobs.record import WORKER_LOST, Job, JobError, Status, now
 
 log = logging.getLogger(__name__)
 
@@ -17,7 +18,10 @@ OUTLIVE = timedelta(hours=1)
 
 @dataclass(frozen=True, kw_only=True)
 class Janitor:
-    """Sweeps the record: lost leases, forgotten queue entries, expired results and sessions."""
+    """Sweeps the record: lost leases, forgotten queue entries, expired results, old records.
+
+    Results are kept for `keep`, what is known of a job for `remember`.
+    """
 
     jobs: JobStore
     queue: Queue
@@ -26,24 +30,27 @@ class Janitor:
     events: Events
     max_attempts: int
     keep: timedelta
+    remember: timedelta = timedelta(days=90)
 
     def sweep(self) -> None:
         """Do everything once; while the wire is down the queue is left for the next time."""
         for job in self.jobs.abandoned(now()):
             self._take_back(job)
         try:
-            self._requeue_forgotten()
+            # also what the wire forgot
+            Dispatch(jobs=self.jobs, queue=self.queue).everything()
         except errors.WireDown:
             log.warning("the wire is down, waiting jobs stay in the record")
         self._remove_expired()
         # an hour after the last sound that it refers to
         self.sessions.forget_unused(now() - self.keep - OUTLIVE)
+        self.jobs.forget_ended(now() - self.remember)
 
     def _take_back(self, job: Job) -> None:
         if job.attempt < self.max_attempts:
             after = job.handed_back()
         else:
-            error = JobError("worker_lost", f"The job's worker died {job.attempt} times.")
+            error = JobError(WORKER_LOST, f"The job's worker died {job.attempt} times.")
             after = job.ended(Status.FAILED, keep=self.keep, error=error)
         try:
             self.jobs.update(job, after)
@@ -53,11 +60,6 @@ class Janitor:
         for output in job.outputs_lost_in(after):
             self.artifacts.delete(output.artifact_id)
         self.events.publish(event_of(job, after))
-
-    def _requeue_forgotten(self) -> None:
-        for job in self.jobs.waiting():
-            if not self.queue.knows(job):
-                self.queue.enqueue(job)
 
     def _remove_expired(self) -> None:
         for artifact in self.artifacts.expired(now()):

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from server.engines.catalog import Device
 from server.engines.protocols import OnStep, tell_nobody
 from server.jobs.events import Event, Happening
-from server.jobs.record import Job, new_id, now
+from server.jobs.record import Job, Status, new_id, now
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,15 +75,49 @@ class WorkerNote:
     seen_at: datetime = field(default_factory=now)
 
 
+@dataclass(frozen=True, slots=True)
+class Took:
+    """What a finished job took: seconds of work, and seconds of source where they are known."""
+
+    seconds: float
+    source_seconds: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """Which jobs a list has; what is None does not matter.
+
+    Attributes:
+        is_dead: whether only dead letters are wanted: given up, and not submitted again since.
+        before: the id of the last job of the page before.
+    """
+
+    status: Status | None = None
+    kind: str | None = None
+    owner: str | None = None
+    is_dead: bool = False
+    before: str | None = None
+    limit: int = 50
+
+
 class JobStore(Protocol):
-    """The record of jobs; the truth about them."""
+    """The record of jobs; the truth about them.
+
+    Of one owner a few jobs run at a time, the others wait their turn: owners take turns, and a job
+    without an owner waits for nobody of its own.
+    """
 
     def add(self, job: Job) -> None:
         """Keep a new job and the event of it.
 
         Raises:
+            errors.KeyReused: there is one with its idempotency key.
             errors.Busy: its session has an unfinished one.
         """
+        ...
+
+    def find_by_key(self, idempotency_key: str) -> Job | None:
+        """Return the job that was asked for under a key."""
         ...
 
     def get(self, job_id: str) -> Job:
@@ -101,11 +135,23 @@ class JobStore(Protocol):
         """
         ...
 
+    def start(self, before: Job, after: Job) -> None:
+        """Replace a queued job by a running one, unless its owner has as many running as may be.
+
+        Raises:
+            errors.Conflict: another change came first, or it is not its turn.
+        """
+        ...
+
     def events(self, job_id: str, *, after: int = -1) -> Sequence[Happening]:
         """Return what happened to a job since that version, oldest first.
 
         Of the progress within one stage only the newest is kept.
         """
+        ...
+
+    def listed(self, wanted: Wanted) -> Sequence[Job]:
+        """Return a page of jobs, newest first. Raises `errors.NoSuchJob` of `before`."""
         ...
 
     def request_cancel(self, job_id: str) -> None:
@@ -117,7 +163,15 @@ class JobStore(Protocol):
         ...
 
     def waiting(self) -> Sequence[Job]:
-        """Return queued jobs, oldest first."""
+        """Return queued jobs in the order of their turns."""
+        ...
+
+    def due(self, *, owner: str | None = None) -> Sequence[Job]:
+        """Return the queued jobs that may run now, oldest first; of one owner where it is given."""
+        ...
+
+    def count_waiting(self) -> int:
+        """Return how many jobs are queued."""
         ...
 
     def running(self) -> Sequence[Job]:
@@ -133,7 +187,19 @@ class JobStore(Protocol):
         ...
 
     def position(self, job: Job) -> int:
-        """Return how many queued jobs are ahead of a queued one."""
+        """Return how many queued jobs have their turn before a queued one."""
+        ...
+
+    def has_unfinished(self, owner: str) -> bool:
+        """Whether an owner has a job that waits or runs."""
+        ...
+
+    def took(self, kind: str, engine: str | None, *, most: int) -> Sequence[Took]:
+        """Return what the last finished jobs of a kind took, newest first; None is any engine."""
+        ...
+
+    def forget_ended(self, before: datetime) -> int:
+        """Forget some jobs that ended before then, with all that happened; return how many."""
         ...
 
     def active_in_session(self, session_id: str) -> Job | None:
@@ -180,6 +246,10 @@ class ArtifactStore(Protocol):
         """Return the facts. Raises `errors.NoSuchArtifact`, `errors.Expired`."""
         ...
 
+    def owner_of(self, artifact_id: str) -> str | None:
+        """Return whose it is, or was while it was there. Raises `errors.NoSuchArtifact`."""
+        ...
+
     def read(self, artifact_id: str) -> bytes:
         """Return all bytes. Raises as `get`."""
         ...
@@ -190,6 +260,10 @@ class ArtifactStore(Protocol):
 
     def delete(self, artifact_id: str) -> None:
         """Remove it; unknown ids are no error. An expired one answers "expired" ever after."""
+        ...
+
+    def check(self) -> None:
+        """Store a few bytes and remove them. Raises `errors.StorageFailed`."""
         ...
 
     def expired(self, at: datetime) -> Sequence[Artifact]:

@@ -54,6 +54,10 @@ WARMING = "warming"
 """The stage of a job that waits for its engine to be loaded; its first stage in any case."""
 
 
+WORKER_LOST = "worker_lost"
+"""The code of a job that was given up because it lost one worker after another: a dead letter."""
+
+
 @dataclass(frozen=True, slots=True)
 class JobError:
     """Why a job failed: a code for programs and a sentence for people."""
@@ -138,6 +142,10 @@ class Job:
         """What was asked for, in that order; a preview is no result."""
         return tuple(output for output in self.outputs if output.role is Role.RESULT)
 
+    def is_expired(self, at: datetime) -> bool:
+        """Whether what it made is kept no longer; its recipe is."""
+        return self.status.is_final and self.expires_at is not None and self.expires_at <= at
+
     def with_output(self, output: Output) -> Self:
         """Return the record with one more file, or another one of the same name."""
         others = tuple(each for each in self.outputs if each.name != output.name)
@@ -186,6 +194,12 @@ class Job:
             lease_expires_at=None,
             **changes,
         )
+
+    def submitted_again(self, **changes: Any) -> Self:
+        """Return a new record with the same order: for the same session, owner and webhook."""
+        order = ("kind", "spec", "session_id", "owner", "webhook", "source_seconds", "seed")
+        kept = {name: getattr(self, name) for name in order}
+        return type(self)(**kept, replay_of=self.id, **changes)
 
     def ended(self, status: Status, *, keep: timedelta, **changes: Any) -> Self:
         """Return the record in its final status; `keep` is how long results live."""

@@ -40,6 +40,12 @@ class Router:
                 return None if len(having) == len(notes) else name
         return None
 
+    def expected(self, job: Job) -> str | None:
+        """Return the engine that a job would get as workers are now, None where none has one."""
+        notes = self.workers.live(self.within)
+        able = (name for name in self._wanted(job) if any(_has(note, name) for note in notes))
+        return next(able, None)
+
     def _wanted(self, job: Job) -> Sequence[str]:
         capability = getattr(self.kinds.get(job.kind), "CAPABILITY", None)
         able = [name for name, card in self.engines.items() if capability in card.offers]

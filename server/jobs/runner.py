@@ -7,6 +7,7 @@ in a sentence, with the trace in the log alone.
 import logging
 import threading
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -26,13 +27,26 @@ MOST_DEVICE_LOSSES = 2
 
 DEVICE_LOST = "The card that computes stopped answering; this is a fault of the server."
 
+Guard = Callable[[Callable[[], None]], AbstractContextManager[object]]
+"""Watches over a block: where it never ends, calls what it was given and ends the process."""
+
+
+def unguarded(_give_up: Callable[[], None]) -> AbstractContextManager[object]:
+    """Be the guard where no other process would take over."""
+    return nullcontext()
+
+
+def _let_go(_job: Job) -> None:
+    """Hear of a job where nothing waits for its place."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Runner:
     """Runs jobs in this process, one at a time.
 
     `on_device_lost` is called when nothing more can be computed in this process; None where no
-    other process would take over.
+    other process would take over. `guard` watches over every run. `on_left` hears of every job that
+    left this worker, however it ended.
     """
 
     worker: str
@@ -45,6 +59,8 @@ class Runner:
     limits: Limits
     is_stopping: Callable[[], bool] = lambda: False
     on_device_lost: Callable[[], None] | None = None
+    guard: Guard = unguarded
+    on_left: Callable[[Job], None] = _let_go
 
     def run(self, job_id: str) -> None:
         """Run a queued job to its ending; a job that is not queued any more is left alone."""
@@ -53,12 +69,14 @@ class Runner:
             log.info("job is %s, nothing to run", job.status, extra={"job": job_id})
             return
         try:
-            started = self._record(job, job.started(worker=self.worker, lease=self.limits.lease))
-        except errors.Conflict:  # cancelled, or another worker was quicker
+            started = self._start(job)
+        except errors.Conflict:  # cancelled, another worker was quicker, or it is not its turn
             return
-        with _Lease(self.jobs, started, self.limits.lease):
+        guard = self.guard(lambda: self._give_up(job_id))
+        with _Lease(self.jobs, started, self.limits.lease), guard:
             ending = self._perform(started)
         self._conclude(ending)
+        self.on_left(ending[1])
 
     def _perform(self, job: Job) -> tuple[Job, Job]:
         """Return the record as the kind left it, and its ending."""
@@ -86,7 +104,7 @@ class Runner:
         if isinstance(stop, errors.DeviceLost):
             return self._without_device(job, stop)
         if isinstance(stop, errors.TimedOut):
-            return self._failed(job, "timed_out", str(stop.__doc__))
+            return self._timed_out(job)
         return self._ended(job, Status.CANCELLED)
 
     def _without_device(self, job: Job, lost: errors.DeviceLost) -> Job:
@@ -117,6 +135,20 @@ class Runner:
     def _failed(self, job: Job, code: str, message: str) -> Job:
         return self._ended(job, Status.FAILED, error=JobError(code, message))
 
+    def _timed_out(self, job: Job) -> Job:
+        return self._failed(job, "timed_out", str(errors.TimedOut.__doc__))
+
+    def _give_up(self, job_id: str) -> None:
+        """End a job that does not come back; another thread's last words before the process ends.
+
+        The only write of a running job beside its own thread, which is stuck: should it wake up
+        after all, it meets a conflict.
+        """
+        job = self.jobs.get(job_id)
+        if job.status is Status.RUNNING and job.worker == self.worker:
+            with suppress(errors.Conflict):
+                self._record(job, self._timed_out(job))
+
     def _conclude(self, change: tuple[Job, Job]) -> None:
         before, after = change
         try:
@@ -132,6 +164,12 @@ class Runner:
     def _discard(self, outputs: Iterable[Output]) -> None:
         for output in outputs:
             self.artifacts.delete(output.artifact_id)
+
+    def _start(self, job: Job) -> Job:
+        started = job.started(worker=self.worker, lease=self.limits.lease)
+        self.jobs.start(job, started)
+        self.events.publish(event_of(job, started))
+        return started
 
     def _record(self, before: Job, after: Job) -> Job:
         self.jobs.update(before, after)

@@ -4,6 +4,7 @@ One choice is one result. Knows presets and prompts; nothing of sound.
 """
 
 import json
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
@@ -88,6 +89,19 @@ def _object(item: Any) -> Any:
     if not isinstance(item, dict | Choice):
         raise ValueError("each is a preset's name or an object with variation and custom_prompt")  # noqa: TRY004 - pydantic's kind
     return item
+
+
+def worded(stored: Mapping[str, Any], prompt: str) -> dict[str, Any]:
+    """Return variation and custom_prompt of a stored choice such that it follows those words.
+
+    Where its preset still says the same, that is the preset.
+    """
+    name, words = stored.get("variation", CUSTOM), stored.get("custom_prompt")
+    preset = variations.load().get(name)
+    if preset is None:
+        return {"variation": CUSTOM, "custom_prompt": words or prompt}
+    is_as_then = bool(words) or preset.prompt == prompt
+    return {"variation": name, "custom_prompt": words if is_as_then else prompt}
 
 
 def check_name(name: str, *, field: str) -> None:

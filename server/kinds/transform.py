@@ -16,6 +16,7 @@ from server.kinds.fields import EngineName, Format, Seconds, Seed, Tempo, random
 from server.kinds.passages import Passage
 from server.kinds.takes import Take
 from server.media import codec
+from server.media.bounded import READERS
 from server.media.clip import Clip
 
 NAME = "transform"
@@ -141,7 +142,7 @@ def run(spec: Spec, ctx: Context) -> None:
     """Decode, transform, put back, measure what was kept, store."""
     engine: Transforms = ctx.engine(spec.engine, CAPABILITY)
     ctx.report(0.01, stage="reading")
-    source = codec.decode(ctx.read(spec.source), max_seconds=ctx.source_seconds)
+    source = READERS.decode(ctx.read(spec.source), max_seconds=ctx.source_seconds)
     where = passages.passage(source, spec.start_seconds, spec.end_seconds)
     previews = _Previews(spec, where, ctx)
     results = engine.transform(
@@ -160,7 +161,13 @@ def run(spec: Spec, ctx: Context) -> None:
     ctx.conclude(
         seed=spec.seed,
         report=_report(spec, [report for _, report in finished], is_previewed=previews.came),
-        recipe=recipe.of(NAME, spec, ctx.job.engine, model=results[0].model),
+        recipe=recipe.of(
+            NAME,
+            spec,
+            ctx.job.engine,
+            model=results[0].model,
+            prompts=[choice.prompt for choice in spec.choices],
+        ),
     )
 
 

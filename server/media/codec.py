@@ -9,7 +9,7 @@ Messages are written for musicians: nothing of a library or a path gets into the
 """
 
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,7 +84,7 @@ def probe(data: bytes | Path) -> Probe:
         errors.UnsupportedMedia: it is certainly no audio.
         errors.UnreadableAudio: it is nothing known, or damaged.
     """
-    with _opened(data) as (format_, source):
+    with opened(data) as (format_, source):
         return Probe(format_, source.channels, source.sample_rate, source.length, source.is_exact)
 
 
@@ -101,22 +101,81 @@ def decode(
         together. errors.UnsupportedMedia: it is certainly no audio. errors.UnreadableAudio: it is
         nothing known, damaged, empty, or its samples are not finite.
     """
-    with _opened(data) as (_, source):
-        most = max_samples // source.channels
-        if max_seconds is not None:
-            most = min(most, round(max_seconds * source.sample_rate))
-        blocks = list(_bounded(source, most))
-    if not blocks:
+    with opened(data) as (_, source):
+        blocks = sound_blocks(source, max_seconds=max_seconds, max_samples=max_samples)
+        return clip_of(blocks, source)
+
+
+def sound_blocks(
+    source: sources.Source, *, max_seconds: float | None = None, max_samples: int = MOST_SAMPLES
+) -> Iterator[sources.Block]:
+    """Yield the blocks `[n, C]` of an opened file while they are sound and few enough.
+
+    Raises:
+        errors.TooLong: there is more than `max_seconds`, or than `max_samples` in all channels
+        together. errors.UnreadableAudio: damage, or values that are not finite.
+    """
+    most = most_samples(source, max_seconds=max_seconds, max_samples=max_samples)
+    tail = _CODEC_TAIL if source.length is not None and source.length <= most else 0
+    total = 0
+    for block in source.blocks:
+        total += block.shape[0]
+        if total > most + tail:
+            raise too_long(most / source.sample_rate)
+        if not _is_sound(block):
+            raise errors.UnreadableAudio("The audio contains values that are not sound.")
+        yield block
+
+
+def _is_sound(block: sources.Block) -> bool:
+    """Whether every value is a number of a size that sound may have; NaN is neither extreme."""
+    loudest, quietest = block.max(initial=0.0), block.min(initial=0.0)
+    return bool(loudest < _LOUDEST and quietest > -_LOUDEST)
+
+
+def most_samples(source: sources.Source, *, max_seconds: float | None, max_samples: int) -> int:
+    """Return how many samples a channel may have."""
+    most = max_samples // source.channels
+    return most if max_seconds is None else min(most, round(max_seconds * source.sample_rate))
+
+
+def too_long(seconds: float) -> errors.TooLong:
+    """Return the refusal of what is longer than that."""
+    return errors.TooLong(f"The audio is longer than the {seconds:g} seconds allowed here.")
+
+
+def true_length(total: int, source: sources.Source) -> int:
+    """Return the samples a channel that are sound, of `total` that came out of the decoder.
+
+    Raises:
+        errors.UnreadableAudio: there are none.
+    """
+    if not total:
         raise errors.UnreadableAudio("There is no sound in this file.")
-    samples = np.concatenate(blocks).T
-    if source.length and 0 < samples.shape[1] - source.length <= _CODEC_TAIL:
-        samples = samples[:, : source.length]
+    is_padded = source.length is not None and 0 < total - source.length <= _CODEC_TAIL
+    return source.length or total if is_padded else total
+
+
+def clip_of(blocks: Iterable[sources.Block], source: sources.Source) -> Clip:
+    """Gather the blocks `[n, C]` of a file; at its peak this takes twice what the clip takes.
+
+    Raises:
+        errors.UnreadableAudio: there are none.
+    """
+    rows = [np.ascontiguousarray(block.T) for block in blocks]
+    length = true_length(sum(each.shape[1] for each in rows), source)
+    samples = np.concatenate(rows, axis=1)[:, :length]
     return Clip(np.ascontiguousarray(samples), source.sample_rate)
 
 
 @contextmanager
-def _opened(data: bytes | Path) -> Iterator[tuple[Format, sources.Source]]:
-    """Open a file by what its first bytes say."""
+def opened(data: bytes | Path) -> Iterator[tuple[Format, sources.Source]]:
+    """Open a file by what its first bytes say.
+
+    Raises:
+        errors.UnsupportedMedia: it is certainly no audio.
+        errors.UnreadableAudio: it is nothing known, or damaged; also while its blocks are read.
+    """
     with _file(data) as file:
         format_ = formats.sniff(file.read(formats.SNIFFED_BYTES))
         file.seek(0)
@@ -146,20 +205,6 @@ def _reader(file: io.BufferedIOBase, format_: Format) -> AbstractContextManager[
     from server.media import containers  # noqa: PLC0415 - a hundred megabytes that few files need
 
     return containers.opened(file, format_.name)
-
-
-def _bounded(source: sources.Source, most: int) -> Iterator[sources.Block]:
-    """Yield the blocks while they are sound and few enough."""
-    tail = _CODEC_TAIL if source.length is not None and source.length <= most else 0
-    total = 0
-    for block in source.blocks:
-        total += block.shape[0]
-        if total > most + tail:
-            seconds = most / source.sample_rate
-            raise errors.TooLong(f"The audio is longer than the {seconds:g} seconds allowed here.")
-        if not np.all(np.abs(block) < _LOUDEST):
-            raise errors.UnreadableAudio("The audio contains values that are not sound.")
-        yield block
 
 
 # Writing

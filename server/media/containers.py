@@ -1,7 +1,8 @@
 """MP4, WebM and raw AAC through FFmpeg's libraries. Import it only when such a file has come.
 
 FFmpeg is handed an open file and the container's name: it does not guess, so no playlist or network
-address inside a file is ever followed.
+address inside a file is ever followed. Everything of it is imported at once: PyAV would import a
+part when a film has subtitles, and a reader may open no file by then.
 """
 
 import io
@@ -9,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import av
+import av.subtitles.stream
 import numpy as np
 from av.audio.stream import AudioStream
 from av.container import InputContainer
@@ -44,6 +46,7 @@ def _first_track(container: InputContainer) -> AudioStream:
     track = container.streams.audio[0]
     if track.codec_context is None:
         raise errors.UnreadableAudio("The sound in this file has a coding that we do not know.")
+    track.codec_context.thread_count = 1
     return track
 
 

@@ -12,28 +12,31 @@ from flask_socketio import SocketIO
 
 from server.config import Settings
 from server.web import (
+    admin,
     artifacts,
     catalog,
     documentation,
     errors,
+    happenings,
     health,
     jobs,
     juce,
+    keys,
     legacy,
+    metrics,
     pulse,
     sockets,
     studio,
+    traffic,
     views,
 )
+from server.web.hearing import Hearing
 from server.web.services import Services
 
 LARGEST_SOCKET_MESSAGE = 100_000_000
 """Bytes of one Socket.IO message: three minutes of 16-bit stereo as base64, and to spare."""
 
-NOUNS = (jobs, artifacts, catalog, health, legacy, juce, studio)
-
-CHANNEL = "socketio"
-"""Where workers and other servers of the same contract write their messages on the broker."""
+NOUNS = (jobs, happenings, artifacts, catalog, health, metrics, admin, legacy, juce, studio)
 
 EXPOSED_HEADERS = (
     "Content-Disposition",
@@ -54,6 +57,8 @@ def create_app(services: Services) -> Flask:
     _configure(app, services.settings)
     services.attach(app)
     pulse.Pulse(services).attach(app)
+    traffic.Traffic().attach(app)
+    keys.attach(app, services)
     CORS(
         app,
         origins=_origins(services.settings),
@@ -65,6 +70,7 @@ def create_app(services: Services) -> Flask:
         app.register_api(noun.api)
     documentation.publish(app)
     sockets.register(_socketio(app, services), services)
+    app.wsgi_app = keys.KeyOutOfUrl(app.wsgi_app)  # type: ignore[method-assign]
     return app
 
 
@@ -80,12 +86,12 @@ def _origins(settings: Settings) -> str | list[str]:
 def _socketio(app: Flask, services: Services) -> SocketIO:
     settings: dict[str, Any] = {
         "async_mode": services.settings.async_mode,
-        "message_queue": services.message_queue,
-        "channel": CHANNEL,
         "cors_allowed_origins": _origins(services.settings),
         "max_http_buffer_size": LARGEST_SOCKET_MESSAGE,
         "manage_session": False,
         # one after the other for each connection: pieces of an upload stay in order
         "async_handlers": False,
     }
+    if services.message_queue is not None:
+        settings["client_manager"] = Hearing(services.message_queue)
     return SocketIO(app, **settings)

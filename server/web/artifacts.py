@@ -12,7 +12,8 @@ from werkzeug.exceptions import RequestedRangeNotSatisfiable
 
 from server.jobs.ports import Artifact
 from server.media import codec, formats
-from server.web import documentation, intake, parsing, views
+from server.media.bounded import READERS
+from server.web import callers, documentation, intake, parsing, views
 from server.web.documentation import answers
 from server.web.services import current
 
@@ -38,6 +39,10 @@ class Delivery(BaseModel):
         None, description="Convert it. Without this the Accept header decides."
     )
     download: bool = Field(default=False, description="Ask browsers to save it, not to play it.")
+    expires: int | None = Field(None, ge=0, le=2**53, description="Of a signed link: until when.")
+    signature: str | None = Field(
+        None, max_length=128, description="Of a signed link: it takes the place of a key."
+    )
 
 
 class UploadQuery(BaseModel):
@@ -75,7 +80,8 @@ def upload(query: UploadQuery) -> Response:
     """Upload a sound: a form with the file in `audio`, or the file as the body."""
     with parsing.upload("audio", "file") as (data, file_name):
         artifact = intake.keep(current(), data, name=query.name or file_name)
-    return views.ArtifactView.of(artifact).answer(201, Location=f"/artifacts/{artifact.id}")
+    view = views.ArtifactView.of(artifact, link=current().downloads.url)
+    return view.answer(201, Location=f"/artifacts/{artifact.id}")
 
 
 @api.get(
@@ -95,6 +101,7 @@ def upload(query: UploadQuery) -> Response:
 )
 def fetch(path: ArtifactPath, query: Delivery) -> Response:
     """Download a sound, whole or in part, as it is or converted."""
+    _let_in_by_link(path, query)
     artifact = current().artifacts.get(path.id)
     wanted = query.format or _accepted(request, artifact)
     content = _converted(artifact, wanted) if wanted else _stored(artifact)
@@ -107,6 +114,19 @@ def delete(path: ArtifactPath) -> Response:
     artifact = current().artifacts.get(path.id)
     current().artifacts.delete(artifact.id)
     return Response(status=204)
+
+
+def _let_in_by_link(path: ArtifactPath, query: Delivery) -> None:
+    """Let somebody without a key see what their link is for.
+
+    Raises:
+        errors.NoSuchArtifact: the link was signed by nobody here.
+        errors.Expired: it was good once.
+    """
+    if callers.current() is callers.NOBODY:
+        links = current().downloads
+        links.check(path.id, expires=query.expires, signature=query.signature)
+        callers.let_in(callers.EVERYBODY)
 
 
 def _accepted(incoming: Request, artifact: Artifact) -> str | None:
@@ -132,7 +152,7 @@ def _converted(artifact: Artifact, wanted: str) -> Content:
     if artifact.media_type == format_.media_type:
         return _stored(artifact)
     with parsing.turn():
-        clip = codec.decode(current().artifacts.read(artifact.id))
+        clip = READERS.decode(current().artifacts.read(artifact.id))
         data = codec.encode(clip, cast("codec.Writable", wanted))
     return Content(
         etag=f"{artifact.id}-{wanted}",

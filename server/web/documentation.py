@@ -3,6 +3,7 @@
 The page comes from a wheel and loads nothing from outside.
 """
 
+import copy
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,7 +18,7 @@ from pydantic import BaseModel
 
 from server import kinds
 from server.media import formats
-from server.web import errors, views
+from server.web import errors, keys, views
 from server.web.plugin import vocabulary
 
 DOCUMENT = "/openapi.json"
@@ -30,6 +31,21 @@ _AUDIO = {
     "type": "string",
     "description": "The sound as base64 of an audio file; data URLs and line breaks are fine.",
 }
+_WEBHOOK = {
+    "type": "string",
+    "maxLength": 2000,
+    "description": "A public http or https URL that is told of the job's ending.",
+}
+
+
+_KEYS = {
+    "bearer": {"type": "http", "scheme": "bearer"},
+    "header": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+    "query": {"type": "apiKey", "in": "query", "name": keys.PARAMETER},
+}
+"""Where a key may be, on servers that ask for one."""
+
+_REFUSED = {"401": "No API key, or not a good one.", "429": "Too many requests."}
 
 
 def application(import_name: str, *, version: str) -> OpenAPI:
@@ -57,7 +73,7 @@ def publish(app: OpenAPI) -> None:
     app.config["SWAGGER_CONFIG"] = {"validatorUrl": None}  # else the page asks a foreign host
 
     def document() -> ResponseReturnValue:
-        return jsonify({**app.api_doc, EVENTS: vocabulary.described()})
+        return jsonify({**_with_doors(app.api_doc), EVENTS: vocabulary.described()})
 
     def page() -> ResponseReturnValue:
         return redirect(f"{PAGE}/{RegisterPlugin.name}")
@@ -65,6 +81,21 @@ def publish(app: OpenAPI) -> None:
     app.add_url_rule(DOCUMENT, "openapi_document", document)
     app.add_url_rule(PAGE, "openapi_page", page)
     app.register_blueprint(RegisterPlugin.register(doc_url=DOCUMENT), url_prefix=PAGE)
+
+
+def _with_doors(described: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the document with what every route that needs a key has in common."""
+    document = copy.deepcopy(dict(described))
+    for path, operations in document["paths"].items():
+        for operation in operations.values():
+            if not keys.is_open(path):
+                operation["security"] = [{name: []} for name in _KEYS]
+                unexpected = operation["responses"]["500"]
+                for status, meaning in _REFUSED.items():
+                    refused = {**unexpected, "description": meaning}
+                    operation["responses"].setdefault(status, refused)
+    document.setdefault("components", {})["securitySchemes"] = _KEYS
+    return document
 
 
 def tag(name: str, description: str) -> Tag:
@@ -138,6 +169,7 @@ def _order(name: str, audio: Mapping[str, Any]) -> dict[str, Any]:
         "kind": {"type": "string", "const": name},
         "audio": dict(audio),
         "session_id": {"type": "string", "pattern": "^[A-Za-z0-9_.:-]{1,128}$"},
+        "webhook": _WEBHOOK,
         **schema["properties"],
     }
     required = [each for each in schema.get("required", ()) if each != "source"]

@@ -13,8 +13,9 @@ from functools import partial
 from typing import Any
 
 from server import errors
+from server.jobs.estimates import NOTHING, Estimates, Outlook
 from server.jobs.events import Emission, Event, EventName, Translator
-from server.jobs.ports import ArtifactStore, JobStore
+from server.jobs.ports import ArtifactStore
 from server.jobs.record import Job, Role, Status
 from server.kinds import transform
 from server.web import views
@@ -37,19 +38,30 @@ _MOVES_THE_QUEUE = frozenset({EventName.STARTED, EventName.CANCELLED})
 _TOO_LARGE = "The result is too large for this connection; fetch it as an artifact of its job."
 
 
-def translators(artifacts: ArtifactStore, jobs: JobStore) -> Sequence[Translator]:
+def translators(
+    artifacts: ArtifactStore, estimates: Estimates, *, link: views.Link = views.plain_link
+) -> Sequence[Translator]:
     """Return everything that turns events into messages."""
-    return (partial(native, artifacts=artifacts, jobs=jobs), Legacy(artifacts, jobs))
+    followed = partial(native, artifacts=artifacts, estimates=estimates, link=link)
+    return (followed, Legacy(artifacts, estimates))
 
 
 # Native
 
 
-def native(event: Event, *, artifacts: ArtifactStore, jobs: JobStore) -> Iterator[Emission]:
+def native(
+    event: Event,
+    *,
+    artifacts: ArtifactStore,
+    estimates: Estimates,
+    link: views.Link = views.plain_link,
+) -> Iterator[Emission]:
     """Send a job's view to those who follow it, and previews by themselves when there are some."""
     job = event.job
-    ahead = jobs.position(job) if job.status is Status.QUEUED else None
-    view = job_view(job, position=ahead, artifacts=artifacts)
+    view = job_view(job, outlook=estimates.outlook(job), artifacts=artifacts, link=link)
+    if event.name is EventName.RESTARTED:
+        restarted = {"job_id": job.id, "version": job.version, "attempt": job.attempt}
+        yield Emission("restarted", restarted, room_of(job.id))
     yield Emission("job", view, room_of(job.id))
     if event.name is EventName.PREVIEW:
         previews = [each for each in view["artifacts"] if each["role"] == Role.PREVIEW]
@@ -61,9 +73,16 @@ def room_of(job_id: str) -> str:
     return f"job:{job_id}"
 
 
-def job_view(job: Job, *, position: int | None, artifacts: ArtifactStore) -> dict[str, Any]:
+def job_view(
+    job: Job,
+    *,
+    outlook: Outlook,
+    artifacts: ArtifactStore,
+    link: views.Link = views.plain_link,
+) -> dict[str, Any]:
     """Return a job as `GET /jobs/<id>` shows it."""
-    shown = views.JobView.of(job, position=position, artifacts=views.outputs_of(job, artifacts))
+    outputs = views.outputs_of(job, artifacts, link=link)
+    shown = views.JobView.of(job, outlook=outlook, artifacts=outputs)
     # by way of text: numbers that JSON has no name for become null
     view: dict[str, Any] = json.loads(shown.model_dump_json(by_alias=True))
     return view
@@ -87,19 +106,20 @@ class Legacy:
 
     Previews are no news here: these clients take every sound they are sent for the result.
 
-    Progress never goes back while this object lives, and is told at most twice a second.
+    Progress never goes back within an attempt while this object lives, and is told at most twice a
+    second. An attempt that follows a lost one begins at 0 again.
     """
 
     def __init__(
         self,
         artifacts: ArtifactStore,
-        jobs: JobStore,
+        estimates: Estimates,
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Take where results are and where jobs wait; `clock` counts seconds."""
+        """Take where results are and who looks ahead; `clock` counts seconds."""
         self._artifacts = artifacts
-        self._jobs = jobs
+        self._estimates = estimates
         self._clock = clock
         self._told: dict[str, _Told] = {}
 
@@ -117,8 +137,10 @@ class Legacy:
             self._told.pop(session_id, None)
             yield _to_session(job, _ACKNOWLEDGED[job.kind])
         if job.status is Status.QUEUED:
-            ahead, total = self._jobs.position(job), len(self._jobs.waiting())
-            yield from place_in_queue(job, ahead=ahead, total=total)
+            yield from place_in_queue(job, self._estimates.outlook(job))
+            if event.name is EventName.RESTARTED:
+                self._told[session_id] = _Told(job.id, percent=0, at=self._clock())
+                yield from progress(job)
         elif job.status is Status.RUNNING:
             yield from self._of_running(job, session_id)
         else:
@@ -144,27 +166,25 @@ class Legacy:
 
     def _of_waiting(self) -> Iterator[Emission]:
         """Tell those who still wait that they moved up."""
-        waiting = self._jobs.waiting()
-        for ahead, job in enumerate(waiting):
+        for job, outlook in self._estimates.line():
             if job.session_id is not None and job.kind in _ACKNOWLEDGED:
-                yield from place_in_queue(job, ahead=ahead, total=len(waiting))
+                yield from place_in_queue(job, outlook)
 
 
-def standings(event: Event, *, jobs: JobStore) -> Iterator[Mapping[str, Any]]:
+def standings(event: Event, *, estimates: Estimates) -> Iterator[Mapping[str, Any]]:
     """Yield where sessions stand after an event: its own, and those that moved up by it."""
     job = event.job
     if job.session_id is not None and job.status is not Status.QUEUED:
         yield wording.queue_status(job)
     if job.status is Status.QUEUED or event.name in _MOVES_THE_QUEUE:
-        waiting = jobs.waiting()
-        for ahead, each in enumerate(waiting):
+        for each, outlook in estimates.line():
             if each.session_id is not None:
-                yield wording.queue_status(each, ahead=ahead, total=len(waiting))
+                yield wording.queue_status(each, outlook)
 
 
-def place_in_queue(job: Job, *, ahead: int = 0, total: int = 0) -> Iterator[Emission]:
+def place_in_queue(job: Job, outlook: Outlook = NOTHING) -> Iterator[Emission]:
     """Tell a session where its job stands."""
-    status = wording.queue_status(job, ahead=ahead, total=total)
+    status = wording.queue_status(job, outlook)
     yield _to_session(job, "queue_status", status)
     if job.status is Status.QUEUED:
         yield _to_session(job, "queue_position", {"position": status["position"]})

@@ -5,6 +5,7 @@ decided here once.
 """
 
 import dataclasses
+import errno
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -28,6 +29,7 @@ class Failure:
     code: str
     message: str
     field: str | None = None
+    position: int | None = None
     headers: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
@@ -42,6 +44,10 @@ _NAMES = {
     415: "unsupported_media",
     416: "range_not_satisfiable",
 }
+
+
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+"""What a system says when a body that waits on disk does not fit there."""
 
 
 def _unchanged(failure: Failure, _error: Exception) -> Failure:
@@ -84,8 +90,11 @@ def failure_of(error: Exception) -> Failure:
             code=error.code,
             message=error.message,
             field=error.field,
-            headers=_retry_after(error.retry_after_seconds),
+            position=getattr(error, "position", None),
+            headers={**_retry_after(error.retry_after_seconds), **_challenge(error)},
         )
+    if isinstance(error, OSError) and error.errno in _NO_ROOM:
+        return failure_of(errors.StorageFailed("There is no room for this on the server."))
     if isinstance(error, HTTPException):
         status = error.code or 500
         message = error.description or error.name
@@ -105,6 +114,10 @@ def _retry_after(seconds: int | None) -> dict[str, str]:
     return {} if seconds is None else {"Retry-After": str(seconds)}
 
 
+def _challenge(error: errors.MelodyflowError) -> dict[str, str]:
+    return {"WWW-Authenticate": "Bearer"} if isinstance(error, errors.Unauthorized) else {}
+
+
 def _statuses() -> dict[str, int]:
     found: dict[str, int] = {}
     pending = [errors.MelodyflowError]
@@ -122,6 +135,14 @@ def refuse_parameters(error: ValidationError) -> NoReturn:
         errors.InvalidInput: always.
     """
     raise refusal_of(error) from error
+
+
+def as_at_capacity(failure: Failure, error: Exception) -> Failure:
+    """Retell a full queue the way the old services did: 503."""
+    if not isinstance(error, errors.QueueFull):
+        return failure
+    before = errors.AtCapacity()
+    return replace(failure, status=before.status, code=before.code, message=before.message)
 
 
 def as_bad_request(failure: Failure, error: Exception) -> Failure:

@@ -10,7 +10,7 @@ from flask_openapi.blueprint import APIBlueprint
 from server import errors
 from server.engines.catalog import ENGINES, Device
 from server.jobs.ports import WorkerNote
-from server.web import catalog, documentation, pulse, views
+from server.web import catalog, documentation, health_views, pulse
 from server.web.documentation import answers
 from server.web.services import current
 
@@ -20,16 +20,19 @@ READY_WITHIN_SECONDS = 1.0
 api = APIBlueprint("health", __name__, abp_tags=[documentation.tag("health", "How the server is.")])
 
 
-@api.get("/health", responses=answers({200: views.HealthView}))
+@api.get("/health", responses=answers({200: health_views.HealthView}))
 def health() -> Response:
     """Tell how the server is. Always 200: what is missing is said in the fields."""
     seen = pulse.current().read()
     machine, workers = seen.machine, seen.workers
     devices = _devices(workers or ())
-    return views.HealthView(
+    missing, scarce = _missing(seen), _scarce(seen)
+    return health_views.HealthView(
+        condition=_condition(missing, scarce),
+        reasons=[*missing, *scarce],
         gpu_available=bool(devices),
         model_loaded=any(note.loaded for note in workers or ()),
-        system_resources=views.SystemResources(
+        system_resources=health_views.SystemResources(
             cpu_percent=machine.cpu_percent if machine else None,
             memory_percent=machine.memory_percent if machine else None,
             gpu_memory_used_mb=sum(device.used_mb for device in devices),
@@ -45,29 +48,36 @@ def health() -> Response:
     ).answer()
 
 
-@api.get("/health/live", responses=answers({200: views.LiveView}))
+@api.get("/health/live", responses=answers({200: health_views.LiveView}))
 def live() -> Response:
     """Tell that this process answers."""
-    return views.LiveView().answer()
+    return health_views.LiveView().answer()
 
 
-@api.get("/health/ready", responses=answers({200: views.ReadyView, 503: views.ReadyView}))
+@api.get(
+    "/health/ready", responses=answers({200: health_views.ReadyView, 503: health_views.ReadyView})
+)
 def ready() -> Response:
     """Tell whether a job submitted now would run: 503 with reasons if not."""
     seen = pulse.current().read(patience_seconds=READY_WITHIN_SECONDS)
-    reasons = _missing(seen)
-    view = views.ReadyView(ready=not reasons, reasons=reasons, engines=_broken(seen.workers or ()))
+    reasons = _missing(seen) + _unstorable(seen)
+    view = health_views.ReadyView(
+        ready=not reasons, reasons=reasons, engines=_broken(seen.workers or ())
+    )
     return view.answer(503 if reasons else 200)
 
 
-@api.get("/resources", responses=answers({200: views.ResourcesView}, 503))
+@api.get("/resources", responses=answers({200: health_views.ResourcesView}, 503))
 def resources() -> Response:
     """Tell what this machine has left."""
     seen = pulse.current().read(patience_seconds=READY_WITHIN_SECONDS)
     if seen.machine is None:
         raise errors.Unavailable("The machine has not been looked at yet.")
-    return views.ResourcesView.of(
-        seen.machine, devices=_devices(seen.workers or ()), queue_length=seen.waiting
+    return health_views.ResourcesView.of(
+        seen.machine,
+        workers=seen.workers or (),
+        devices=_devices(seen.workers or ()),
+        queue_length=seen.waiting,
     ).answer()
 
 
@@ -80,6 +90,23 @@ def _missing(seen: pulse.Reading) -> list[str]:
         "No worker has an engine that works.": _has_engine(workers),
     }
     return [reason for reason, is_fine in checks.items() if not is_fine]
+
+
+def _unstorable(seen: pulse.Reading) -> list[str]:
+    return ["Results cannot be stored."] if seen.storage is False else []
+
+
+def _scarce(seen: pulse.Reading) -> list[str]:
+    """Return what there is too little of for all to go well."""
+    least = current().settings.low_disk_megabytes * 2**20
+    is_low = seen.machine is not None and seen.machine.disk_free < least
+    return _unstorable(seen) + (["The disk is nearly full."] if is_low else [])
+
+
+def _condition(missing: Sequence[str], scarce: Sequence[str]) -> health_views.Condition:
+    if missing:
+        return health_views.Condition.UNHEALTHY
+    return health_views.Condition.DEGRADED if scarce else health_views.Condition.HEALTHY
 
 
 def _broken(workers: Sequence[WorkerNote]) -> dict[str, str]:

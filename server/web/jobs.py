@@ -1,14 +1,15 @@
-"""`/jobs`: submit, look, wait, cancel."""
+"""`/jobs`: submit, ask before submitting, look, wait, cancel, do again."""
 
+from dataclasses import replace
 from typing import Annotated
 
 from flask import Response
 from flask_openapi.blueprint import APIBlueprint
 from pydantic import BaseModel, ConfigDict, Field
 
-from server import kinds
-from server.jobs.record import Job
-from server.web import documentation, intake, parsing, views
+from server import errors, kinds
+from server.jobs.record import Job, now
+from server.web import documentation, intake, parsing, replays, views, webhooks
 from server.web.documentation import answers
 from server.web.services import current
 
@@ -35,23 +36,66 @@ class Waiting(BaseModel):
     )
 
 
+class Asking(BaseModel):
+    """Whether this is serious."""
+
+    dry_run: bool = Field(
+        default=False,
+        description="Check everything and estimate; answers 200, stores and submits nothing.",
+    )
+
+
 @api.post(
     "/jobs",
     request_body=documentation.job_request(),
-    responses=answers({202: views.Receipt}, 400, 409, 413, 415, 422, 503, 507),
+    responses=answers(
+        {200: views.KnownOrForecast, 202: views.Receipt},
+        400,
+        404,
+        409,
+        413,
+        415,
+        422,
+        429,
+        503,
+        507,
+    ),
 )
-def submit() -> Response:
-    """Submit a job."""
+def submit(query: Asking, header: parsing.IdempotencyHeader) -> Response:
+    """Submit a job: 202, or 200 when the same request under the same key did so before."""
     with parsing.submission("audio") as sent:
-        job = intake.submit(current(), _order(sent))
-    receipt = views.Receipt.of(job, position=current().jobs.position(job))
-    return receipt.answer(202, Location=f"/jobs/{job.id}")
+        order = replace(_order(sent), once=intake.once(header.key, sent))
+        if query.dry_run:
+            return views.ForecastView.of(intake.forecast(current(), order)).answer()
+        taken = intake.submit(current(), order)
+    return _confirmed(taken)
 
 
-@api.get("/jobs/<id>", responses=answers({200: views.JobView}, 404, 422, 503))
+@api.post(
+    "/jobs/<id>/replay",
+    responses=answers(
+        {200: views.Receipt, 202: views.Receipt, 410: views.ExpiredJob}, 404, 409, 422, 429, 503
+    ),
+)
+def replay(path: JobPath, header: parsing.IdempotencyHeader) -> Response:
+    """Do a finished job again by its recipe: the same samples, on the same machine."""
+    job = current().jobs.get(path.id)
+    sent = parsing.Submission(None, {"replay_of": job.id})
+    order = replays.order(job, once=intake.once(header.key, sent))
+    if intake.earlier(current(), order.once) is None and not replays.has_source(current(), order):
+        return views.ExpiredJob.of(job, replays.NO_SOURCE).answer(410)
+    return _confirmed(intake.submit(current(), order))
+
+
+@api.get(
+    "/jobs/<id>", responses=answers({200: views.JobView, 410: views.ExpiredJob}, 404, 422, 503)
+)
 def look(path: JobPath, query: Waiting) -> Response:
-    """Show a job; with `?wait=` as soon as it has ended."""
-    return _shown(current().jobs.wait(path.id, seconds=query.wait))
+    """Show a job; with `?wait=` as soon as it has ended. Of an expired one its recipe is left."""
+    job = current().jobs.wait(path.id, seconds=query.wait)
+    if job.is_expired(now()):
+        return views.ExpiredJob.of(job, errors.Expired().message).answer(410)
+    return _shown(job)
 
 
 @api.delete(
@@ -68,13 +112,22 @@ def _order(sent: parsing.Submission) -> intake.Order:
     return intake.Order(
         kind=kinds.kind_named(parsing.word(parameters.pop("kind", "transform"), field="kind")),
         session_id=parsing.session_id(parameters.pop("session_id", None)),
+        webhook=webhooks.address(parameters.pop("webhook", None)),
         parameters=parameters,
         audio=sent.audio,
     )
 
 
+def _confirmed(taken: intake.Taken) -> Response:
+    job = taken.job
+    receipt = views.Receipt.of(job, outlook=current().jobs.outlook(job))
+    return receipt.answer(202 if taken.is_new else 200, Location=f"/jobs/{job.id}")
+
+
 def _shown(job: Job, *, status: int = 200) -> Response:
     services = current()
-    artifacts = views.outputs_of(job, services.artifacts)
-    position = services.jobs.position(job)
-    return views.JobView.of(job, position=position, artifacts=artifacts).answer(status)
+    artifacts = views.outputs_of(job, services.artifacts, link=services.downloads.url)
+    outlook = services.jobs.outlook(job)
+    webhook = webhooks.shown(job)
+    view = views.JobView.of(job, outlook=outlook, artifacts=artifacts, webhook=webhook)
+    return view.answer(status)

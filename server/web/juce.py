@@ -14,7 +14,7 @@ from pydantic import BaseModel
 
 from server import errors
 from server.jobs.record import Job, Status, new_id
-from server.web import documentation, parsing
+from server.web import documentation, intake, parsing
 from server.web import errors as failures
 from server.web.documentation import answers
 from server.web.plugin import orders, payload, requests, sessions, sound, views, wording
@@ -41,13 +41,18 @@ def _with_audio(model: type[BaseModel]) -> dict[str, Any]:
 @api.post(
     "/api/juce/transform_audio",
     request_body=_with_audio(requests.TransformRequest),
-    responses=answers({200: views.Submitted}, 400, 413, 503, 507, refusal=views.PluginRefusal),
+    responses=answers({200: views.Submitted}, 400, 404, 413, 503, 507, refusal=views.PluginRefusal),
 )
-def transform_audio() -> Response:
+def transform_audio(header: parsing.IdempotencyHeader) -> Response:
     """Submit a transform; answers at once."""
     with parsing.submission("audio_data") as sent:
-        session_id = payload.session_id(sent.fields) or new_id()
-        job = orders.submit(current(), sent.fields, audio=sent.audio, session_id=session_id)
+        once = intake.once(header.key, sent)
+        job = intake.earlier(current(), once)
+        if job is None:
+            session_id = payload.session_id(sent.fields) or new_id()
+            job = orders.submit(
+                current(), sent.fields, audio=sent.audio, session_id=session_id, once=once
+            )
     return views.Submitted.of(job).answer()
 
 
@@ -78,7 +83,7 @@ def undo_transform() -> Response:
 @api.post(
     "/api/juce/update_cropped_audio",
     request_body=_with_audio(requests.CropRequest),
-    responses=answers({200: views.Cropped}, 400, 413, 503, 507, refusal=views.PluginRefusal),
+    responses=answers({200: views.Cropped}, 400, 404, 413, 503, 507, refusal=views.PluginRefusal),
 )
 def update_cropped_audio() -> Response:
     """Replace the audio a session had last; without a session one is made."""
@@ -128,8 +133,7 @@ def _of_path(path: SessionPath) -> str:
 def _polled(job: Job) -> views.Polled:
     services = current()
     if not job.status.is_final:
-        ahead = services.jobs.position(job) or 0
-        return views.Polled.waiting(job, ahead=ahead, total=services.jobs.waiting())
+        return views.Polled.waiting(job, services.jobs.outlook(job))
     if job.status is not Status.FINISHED:
         return views.Polled.failed(job, wording.error_of(job).message)
     try:
@@ -147,6 +151,7 @@ def _as_plugins_know(failure: failures.Failure, error: Exception) -> failures.Fa
     if isinstance(error, errors.MelodyflowError):
         sentence, field = wording.sentence(error), wording.field_of(error)
         failure = replace(failure, message=sentence, field=field)
+    failure = failures.as_at_capacity(failure, error)
     status = _STATUSES.get(failure.status, failure.status)
     return replace(failure, status=status)
 

@@ -92,6 +92,7 @@ class _Asked:
     responses=answers(
         {200: legacy_views.TransformView, 202: legacy_views.WaitingView},
         400,
+        404,
         409,
         413,
         415,
@@ -100,11 +101,12 @@ class _Asked:
         refusal=legacy_views.PlainRefusal,
     ),
 )
-def transform() -> Response:
+def transform(header: parsing.IdempotencyHeader) -> Response:
     """Transform a sound and answer with the result, or with 202 when asked to be `async`."""
     with parsing.submission("audio", "audio_data") as sent:
         asked = _understood(sent)
-        job = intake.submit(current(), asked.order)
+        order = replace(asked.order, once=intake.once(header.key, sent))
+        job = intake.submit(current(), order).job
     if not asked.is_async:
         job = current().jobs.wait(job.id, seconds=current().settings.transform_wait_seconds)
     if job.status in (Status.FAILED, Status.CANCELLED):
@@ -238,8 +240,8 @@ def _wants_sound(media_type: str) -> bool:
 
 
 def _waiting(job: Job) -> Response:
-    position = current().jobs.position(job)
-    answer = legacy_views.WaitingView.of(job, position=position).answer(202)
+    outlook = current().jobs.outlook(job)
+    answer = legacy_views.WaitingView.of(job, outlook=outlook).answer(202)
     answer.headers[SEED_HEADER] = str(job.seed)
     return answer
 
@@ -254,7 +256,7 @@ def _failure_of(job: Job) -> failures.Failure:
 def _as_older_clients_know(failure: failures.Failure, error: Exception) -> failures.Failure:
     if isinstance(error, errors.NoSuchJob):
         return replace(failure, message="Job not found")
-    failure = failures.as_bad_request(failure, error)
+    failure = failures.as_at_capacity(failures.as_bad_request(failure, error), error)
     return replace(failure, message=_PREFIXES.get(type(error), "") + failure.message)
 
 

@@ -8,6 +8,7 @@ import pybase64
 from pydantic import Field
 
 from server.jobs import record
+from server.jobs.estimates import Outlook
 from server.web.errors import Failure
 from server.web.views import View, licence_of
 
@@ -63,19 +64,21 @@ class WaitingView(View):
     job_id: str = Field(description="Poll /transform/status/{job_id} with it.")
     session_id: str | None = Field(description="The session.")
     position: int = Field(description="Place in the queue, 1 is next; 0 once it runs.")
+    eta_seconds: float | None = Field(description="Until it ends; null while nobody knows.")
     progress: float = Field(description="From 0 to 100.")
     enqueued_at: datetime = Field(description="When it was taken.")
     started_at: datetime | None = Field(description="When a worker began.")
     seed: int | None = Field(description="The seed that is really used.")
 
     @classmethod
-    def of(cls, job: record.Job, *, position: int | None) -> Self:
+    def of(cls, job: record.Job, *, outlook: Outlook) -> Self:
         """Show a waiting or running transform."""
         return cls(
             status=job.status,
             job_id=job.id,
             session_id=job.session_id,
-            position=0 if position is None else position + 1,
+            position=0 if outlook.ahead is None else outlook.ahead + 1,
+            eta_seconds=outlook.eta_seconds,
             progress=round(100 * job.progress, 1),
             enqueued_at=job.created_at,
             started_at=job.started_at,

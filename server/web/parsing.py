@@ -12,14 +12,16 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import IO, Any
+from typing import IO, Annotated, Any
 
 import pybase64
 from flask import request
+from pydantic import BaseModel, Field
 from werkzeug.datastructures import FileStorage
 from werkzeug.exceptions import BadRequest, UnsupportedMediaType
 
 from server import errors
+from server.jobs.service import IDEMPOTENCY_HEADER
 from server.media import formats
 
 PARSED_AT_ONCE = 4
@@ -32,6 +34,9 @@ STEP = 2**18
 """Bytes received at once."""
 
 MULTIPART = "multipart/form-data"
+
+IDEMPOTENCY_KEY = r"^[!-~]{1,200}$"
+"""What an Idempotency-Key looks like."""
 
 _turns = threading.BoundedSemaphore(PARSED_AT_ONCE)
 
@@ -46,6 +51,17 @@ class Submission:
 
     audio: bytes | None
     fields: Mapping[str, Any]
+
+
+class IdempotencyHeader(BaseModel):
+    """The sender's name for a request."""
+
+    key: Annotated[str, Field(pattern=IDEMPOTENCY_KEY)] | None = Field(
+        None,
+        alias=IDEMPOTENCY_HEADER,
+        description="1 to 200 visible ASCII characters that name the request: sent again with "
+        "them, it makes no second job.",
+    )
 
 
 @contextmanager

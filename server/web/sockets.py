@@ -1,4 +1,4 @@
-"""Socket.IO: who may connect, how events are answered, and following a job.
+"""Socket.IO: who may connect, and how events are answered.
 
 One of the two places with a broad `except`: a handler that stumbles answers `error`, with the trace
 in the log alone. Every event may be acknowledged; the acknowledgement of a failure has `error`.
@@ -11,47 +11,78 @@ import flask_socketio
 from flask_socketio import SocketIO
 
 from server import errors
-from server.web import emissions, parsing
+from server.web import callers, parsing
+from server.web.following import Following
+from server.web.hearing import Hearing
+from server.web.lines import Lines
 from server.web.plugin import payload, wording
 from server.web.plugin.conversation import Answer, Conversation, reply
 from server.web.plugin.payload import Fields
-from server.web.services import Services
+from server.web.retelling import Retelling
+from server.web.services import Services, current
+from server.web.visitors import Visitors, connection_id
 
 log = logging.getLogger(__name__)
 
 THREADS_FOR_HTTP = 64
 """Threads of the web process that connections leave to everything else."""
 
-_LONGEST_JOB_ID = 64
-
 
 def register(socketio: SocketIO, services: Services) -> None:
     """Answer everything that connections send."""
     conversation = Conversation(services)
-    _admit(socketio, most=services.settings.web_threads - THREADS_FOR_HTTP)
-    native = {"follow": _follow(services), "unfollow": _unfollow}
+    visitors = Visitors(services)
+    most = services.settings.web_threads - THREADS_FOR_HTTP
+    _admit(socketio, visitors, most=most)
+    Lines(socketio.server, most=most, is_welcome=visitors.is_welcome).attach()
+    following = Following(current)
+    native = {"follow": following.follow, "unfollow": following.unfollow}
     for name, answer in {**native, **conversation.answers}.items():
-        socketio.on_event(name, _answered(answer))
-    socketio.on_event("disconnect", conversation.goodbye)
+        socketio.on_event(name, _answered(answer, visitors))
+    socketio.on_event("disconnect", _parted(conversation, following, visitors))
+    if isinstance(socketio.server.manager, Hearing):
+        socketio.server.manager.on_return = Retelling(
+            socketio=socketio,
+            services=services,
+            following=following,
+            presence=conversation.presence,
+        ).tell
 
 
-def _admit(socketio: SocketIO, *, most: int) -> None:
-    """Refuse connections beyond `most`: each takes a thread for as long as it lasts."""
+def _admit(socketio: SocketIO, visitors: Visitors, *, most: int) -> None:
+    """Refuse who has no key, and those beyond `most`: each takes a thread while it lasts."""
 
-    def connect(_auth: object = None) -> None:
+    def connect(auth: object = None) -> None:
         if len(socketio.server.eio.sockets) > most:
             log.warning("connection refused, %s are open", most)
             raise flask_socketio.ConnectionRefusedError(errors.AtCapacity().message)
+        try:
+            visitors.enter(connection_id(), auth)
+        except errors.MelodyflowError as error:
+            told = {"code": error.code}
+            raise flask_socketio.ConnectionRefusedError(error.message, told) from error
 
     socketio.on_event("connect", connect)
 
 
-def _answered(answer: Answer) -> Callable[..., object]:
+def _parted(
+    conversation: Conversation, following: Following, visitors: Visitors
+) -> Callable[[str], None]:
+    def parted(reason: str) -> None:
+        conversation.goodbye(reason)
+        following.goodbye(connection_id())
+        visitors.leave(connection_id())
+
+    return parted
+
+
+def _answered(answer: Answer, visitors: Visitors) -> Callable[..., object]:
     """Wrap what answers an event: any payload comes in, and failures become answers."""
 
     def on_event(*payloads: object) -> object:
         sent: Fields = {}
         try:
+            callers.let_in(visitors.caller(connection_id()))
             sent = payload.fields(payloads[0] if payloads else None)
             return answer(sent)
         except errors.MelodyflowError as error:
@@ -64,6 +95,8 @@ def _answered(answer: Answer) -> Callable[..., object]:
 
 
 def _refused(sent: Fields, error: errors.MelodyflowError) -> object:
+    if isinstance(error, errors.QueueFull):
+        error = errors.AtCapacity()  # as these clients know it
     message = wording.sentence(error)
     session_id = sent.get("session_id")
     known = {"session_id": session_id} if _is_session_id(session_id) else {}
@@ -79,29 +112,3 @@ def _is_session_id(value: object) -> bool:
         return parsing.session_id(value) is not None
     except errors.InvalidInput:
         return False
-
-
-def _follow(services: Services) -> Answer:
-    def follow(sent: Fields) -> object:
-        job_id = _job_id(sent)
-        services.jobs.get(job_id)
-        # read after joining: what changes in between is told, not missed
-        flask_socketio.join_room(emissions.room_of(job_id))
-        job = services.jobs.get(job_id)
-        position = services.jobs.position(job)
-        return emissions.job_view(job, position=position, artifacts=services.artifacts)
-
-    return follow
-
-
-def _unfollow(sent: Fields) -> object:
-    job_id = _job_id(sent)
-    flask_socketio.leave_room(emissions.room_of(job_id))
-    return {"id": job_id}
-
-
-def _job_id(sent: Fields) -> str:
-    job_id = parsing.word(sent.get("job_id"), field="job_id")
-    if not job_id or len(job_id) > _LONGEST_JOB_ID:
-        raise errors.NoSuchJob
-    return job_id

@@ -1,23 +1,25 @@
 """What the native routes answer with; each view is also its own schema.
 
-JSON is shaped in views alone: here, in `legacy_views` and in `plugin.views`. They are made from
-records by their `of` and decide nothing.
+JSON is shaped in views alone: here, in `health_views`, `legacy_views` and `plugin.views`. They are
+made from records by their `of` and decide nothing.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any, Self
 
 from flask import Response
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, RootModel
 
 from server import errors
-from server.engines.catalog import ENGINES, Device, EngineCard
+from server.engines.catalog import ENGINES, EngineCard
 from server.jobs import record
+from server.jobs.estimates import Forecast, Outlook
+from server.jobs.events import EventName, Happening
 from server.jobs.kind import Kind
 from server.jobs.ports import Artifact, ArtifactStore, Offer
+from server.jobs.webhooks import Delivery, DeliveryState
 from server.web.errors import Failure
-from server.web.pulse import Machine
 from variations import Variation
 
 JSON = "application/json"
@@ -44,6 +46,9 @@ class RefusalFacts(BaseModel):
     code: str = Field(description="For programs.")
     message: str = Field(description="For people.")
     field: str | None = Field(description="The input that is wrong.")
+    position: int | None = Field(
+        None, description="How many jobs wait already, where the queue is full."
+    )
 
 
 class Refusal(View):
@@ -54,11 +59,24 @@ class Refusal(View):
 
 def refusal(failure: Failure) -> Mapping[str, Any]:
     """Return how native routes say a failure."""
-    facts = RefusalFacts(code=failure.code, message=failure.message, field=failure.field)
+    facts = RefusalFacts(
+        code=failure.code,
+        message=failure.message,
+        field=failure.field,
+        position=failure.position,
+    )
     return Refusal(error=facts).model_dump()
 
 
 # Artifacts
+
+Link = Callable[[Artifact], str]
+"""Returns where an artifact can be fetched."""
+
+
+def plain_link(artifact: Artifact) -> str:
+    """Return where it can be fetched by those who may see it."""
+    return f"/artifacts/{artifact.id}"
 
 
 class ArtifactView(View):
@@ -78,11 +96,11 @@ class ArtifactView(View):
     )
 
     @classmethod
-    def of(cls, artifact: Artifact, *, output: record.Output | None = None) -> Self:
+    def of(cls, artifact: Artifact, *, link: Link, output: record.Output | None = None) -> Self:
         """Show an artifact, under the name it has within its job if there is one."""
         return cls(
             id=artifact.id,
-            url=f"/artifacts/{artifact.id}",
+            url=link(artifact),
             name=output.name if output else artifact.name,
             role=output.role if output else None,
             media_type=artifact.media_type,
@@ -94,11 +112,13 @@ class ArtifactView(View):
         )
 
 
-def outputs_of(job: record.Job, artifacts: ArtifactStore) -> Iterator[ArtifactView]:
+def outputs_of(
+    job: record.Job, artifacts: ArtifactStore, *, link: Link = plain_link
+) -> Iterator[ArtifactView]:
     """Show what a job made, as far as it is still there."""
     for output in job.outputs:
         try:
-            yield ArtifactView.of(artifacts.get(output.artifact_id), output=output)
+            yield ArtifactView.of(artifacts.get(output.artifact_id), link=link, output=output)
         except errors.NotFound:  # deleted or expired; the record stays
             continue
 
@@ -134,21 +154,51 @@ class Receipt(View):
     status: record.Status
     session_id: str | None
     position: int | None = Field(description="How many jobs are ahead.")
+    eta_seconds: float | None = Field(
+        description="Until it ends, by what others of its kind took; null while nobody knows."
+    )
     seed: int | None
+    replay_of: str | None = Field(description="The job whose recipe it follows.")
     links: JobLinks
 
     @classmethod
-    def of(cls, job: record.Job, *, position: int | None) -> Self:
+    def of(cls, job: record.Job, *, outlook: Outlook) -> Self:
         """Confirm a job."""
         return cls(
             id=job.id,
             kind=job.kind,
             status=job.status,
             session_id=job.session_id,
-            position=position,
+            position=outlook.ahead,
+            eta_seconds=outlook.eta_seconds,
             seed=job.seed,
+            replay_of=job.replay_of,
             links=JobLinks.of(job),
         )
+
+
+class ForecastView(View):
+    """What would become of a job that is right as it is."""
+
+    valid: bool = Field(True, description="True: it would be taken.")
+    estimated_seconds: float | None = Field(
+        description="How long it would take, by what the last ones took; null without any."
+    )
+    estimated_wait_seconds: float | None = Field(description="Until it would begin.")
+    engine: str | None = Field(description="Who would do it as workers are now.")
+
+    @classmethod
+    def of(cls, forecast: Forecast) -> Self:
+        """Show a forecast."""
+        return cls(
+            estimated_seconds=forecast.seconds,
+            estimated_wait_seconds=forecast.wait_seconds,
+            engine=forecast.engine,
+        )
+
+
+class KnownOrForecast(RootModel[Receipt | ForecastView]):
+    """A job that was taken before, or with `dry_run` what would become of one."""
 
 
 class JobErrorView(BaseModel):
@@ -158,9 +208,34 @@ class JobErrorView(BaseModel):
     message: str
 
 
+class WebhookView(BaseModel):
+    """How far the telling of a job's ending is."""
+
+    state: DeliveryState
+    attempts: int = Field(description="How often it was tried.")
+    last_outcome: str | None = Field(description="What the receiver answered, or what went wrong.")
+    next_attempt_at: datetime | None
+
+    @classmethod
+    def of(cls, job: record.Job, delivery: Delivery | None) -> Self | None:
+        """Show it; None where nobody is told, or it was forgotten."""
+        if delivery is None:
+            is_to_come = job.webhook is not None and not job.status.is_final
+            waiting = DeliveryState.WAITING
+            nothing = cls(state=waiting, attempts=0, last_outcome=None, next_attempt_at=None)
+            return nothing if is_to_come else None
+        return cls(
+            state=delivery.state,
+            attempts=delivery.attempts,
+            last_outcome=delivery.last_outcome,
+            next_attempt_at=delivery.due_at,
+        )
+
+
 class JobView(Receipt):
     """A job."""
 
+    version: int = Field(description="Rises with every change; of two views it tells the newer.")
     attempt: int = Field(description="How often it was started.")
     progress: float = Field(description="From 0 to 1.")
     stage: str
@@ -172,6 +247,9 @@ class JobView(Receipt):
     report: dict[str, Any] | None = Field(description="Facts about source and result.")
     recipe: dict[str, Any] | None = Field(description="Everything needed to run it again.")
     error: JobErrorView | None
+    webhook: WebhookView | None = Field(
+        None, description="How far the telling of its ending is, where it has a webhook."
+    )
     created_at: datetime
     started_at: datetime | None
     ended_at: datetime | None
@@ -182,13 +260,15 @@ class JobView(Receipt):
         cls,
         job: record.Job,
         *,
-        position: int | None,
+        outlook: Outlook,
         artifacts: Iterable[ArtifactView] = (),
+        webhook: WebhookView | None = None,
     ) -> Self:
         """Show a job."""
         error = job.error
         return cls(
-            **dict(Receipt.of(job, position=position)),
+            **dict(Receipt.of(job, outlook=outlook)),
+            version=job.version,
             attempt=job.attempt,
             progress=job.progress,
             stage=job.stage,
@@ -198,11 +278,63 @@ class JobView(Receipt):
             report=None if job.report is None else dict(job.report),
             recipe=None if job.recipe is None else dict(job.recipe),
             error=JobErrorView(code=error.code, message=error.message) if error else None,
+            webhook=webhook,
             created_at=job.created_at,
             started_at=job.started_at,
             ended_at=job.ended_at,
             expires_at=job.expires_at,
         )
+
+
+class HappeningView(BaseModel):
+    """One thing that happened to a job, and how the job was after it."""
+
+    version: int = Field(description="Of the job; rises from one event to the next.")
+    event: EventName
+    at: datetime
+    status: record.Status
+    progress: float = Field(description="From 0 to 1.")
+    stage: str
+    attempt: int
+    engine: str | None
+    error: JobErrorView | None
+
+    @classmethod
+    def of(cls, happening: Happening) -> Self:
+        """Show an event."""
+        return cls.model_validate(
+            {
+                **happening.facts,
+                "version": happening.version,
+                "event": happening.name,
+                "at": happening.at,
+            }
+        )
+
+
+class HappeningsView(View):
+    """What happened to a job, oldest first; of the progress within a stage the newest alone."""
+
+    job_id: str
+    events: list[HappeningView]
+
+    @classmethod
+    def of(cls, job_id: str, happenings: Iterable[Happening]) -> Self:
+        """Show events."""
+        return cls(job_id=job_id, events=[HappeningView.of(each) for each in happenings])
+
+
+class ExpiredJob(View):
+    """A job that is known no longer but for its recipe."""
+
+    error: RefusalFacts
+    recipe: dict[str, Any] | None = Field(description="Everything needed to run it again.")
+
+    @classmethod
+    def of(cls, job: record.Job, message: str) -> Self:
+        """Show what is left of a job."""
+        facts = RefusalFacts(code=errors.Expired.code, message=message, field=None)
+        return cls(error=facts, recipe=None if job.recipe is None else dict(job.recipe))
 
 
 # What the server has
@@ -275,99 +407,3 @@ class KindsView(View):
     """The job kinds."""
 
     kinds: list[KindView]
-
-
-# How the server is
-
-
-class SystemResources(BaseModel):
-    """The machine in three numbers."""
-
-    cpu_percent: float | None
-    memory_percent: float | None
-    gpu_memory_used_mb: float
-
-
-class HealthView(View):
-    """How the server is. What is not known within milliseconds is null."""
-
-    status: str = Field("live", description="Always live: a server that answers lives.")
-    gpu_available: bool
-    model_loaded: bool
-    system_resources: SystemResources
-    uptime: float = Field(description="Seconds.")
-    version: str
-    environment: str
-    redis: bool | None
-    database: bool | None
-    workers: int | None
-    queue_length: int | None
-    connections: int
-
-
-class LiveView(View):
-    """This process answers."""
-
-    status: str = "live"
-
-
-class ReadyView(View):
-    """Whether jobs would run now."""
-
-    ready: bool
-    reasons: list[str] = Field(description="What is missing.")
-    engines: dict[str, str] = Field(description="Those that do not work, and why.")
-
-
-class Space(BaseModel):
-    """How much there is of something."""
-
-    total_bytes: int
-    used_bytes: int
-    percent: float
-
-    @classmethod
-    def of(cls, used: int, total: int) -> Self:
-        """Show how much is used."""
-        return cls(total_bytes=total, used_bytes=used, percent=round(100 * used / total, 1))
-
-
-class Processor(BaseModel):
-    """The processor."""
-
-    cores: int
-    percent: float
-
-
-class CardView(BaseModel):
-    """A card that networks run on."""
-
-    name: str
-    memory: Space
-
-    @classmethod
-    def of(cls, device: Device) -> Self:
-        """Show a card."""
-        used, total = (round(each * 2**20) for each in (device.used_mb, device.total_mb))
-        return cls(name=device.name, memory=Space.of(used, total))
-
-
-class ResourcesView(View):
-    """What this machine has left."""
-
-    cpu: Processor
-    memory: Space
-    disk: Space
-    gpus: list[CardView] = Field(description="As workers see them.")
-    queue_length: int | None
-
-    @classmethod
-    def of(cls, machine: Machine, *, devices: Iterable[Device], queue_length: int | None) -> Self:
-        """Show a machine."""
-        return cls(
-            cpu=Processor(cores=machine.cores, percent=machine.cpu_percent),
-            memory=Space.of(machine.memory_used, machine.memory_total),
-            disk=Space.of(machine.disk_used, machine.disk_total),
-            gpus=[CardView.of(device) for device in devices],
-            queue_length=queue_length,
-        )

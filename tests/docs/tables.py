@@ -67,7 +67,7 @@ def _variable(name: str) -> str:
 
 
 def _default(value: object) -> str:
-    if value is None:
+    if value is None or value == ():
         return "unset"
     if isinstance(value, tuple):
         return f"`{','.join(map(str, value))}`"

@@ -22,7 +22,13 @@ from server.config import Settings
 ROOT = Path(__file__).parents[2]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text("utf-8"))
 OURS = {name: each for name, each in COMPOSE["services"].items() if "build" in each}
-OF_LIBRARIES = {"HF_HOME"}
+OF_LIBRARIES = {
+    "HF_HOME",
+    "AWS_ENDPOINT_URL",
+    "AWS_REGION",
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+}
 """What the libraries of the image read."""
 
 
@@ -117,7 +123,7 @@ def test_cards_are_asked_for_by_name_and_by_nobody_else() -> None:
     on_card = OURS["worker-gpu"]
     (devices,) = on_card["deploy"]["resources"]["reservations"]["devices"]
 
-    assert {"worker-gpu": ["gpu"]} == {
+    assert {"worker-gpu": ["gpu"], "worker-host": ["host"]} == {
         name: each["profiles"] for name, each in OURS.items() if "profiles" in each
     }
     assert {"driver": "nvidia", "count": "all", "capabilities": ["gpu"]} == devices
@@ -125,6 +131,17 @@ def test_cards_are_asked_for_by_name_and_by_nobody_else() -> None:
     assert on_card["image"] != OURS["worker"]["image"]
     assert on_card["command"] == OURS["worker"]["command"]
     assert on_card["healthcheck"] == OURS["worker"]["healthcheck"] == {"disable": True}
+
+
+def test_a_worker_on_another_host_needs_addresses_and_nothing_else() -> None:
+    """No service of this host, and no disk but for weights; the same variables lead everywhere."""
+    there, web = OURS["worker-host"], OURS["melodyflow"]
+    shared = {"DATABASE_URL", "REDIS_URL", "MELODYFLOW_ARTIFACTS_URL"}
+
+    assert ([], ["models:/data/models"]) == (there["depends_on"], there["volumes"])
+    assert web["environment"] == there["environment"]
+    assert all(f"${{{name}:-" in there["environment"][name] for name in shared)
+    assert OURS["worker"]["command"] == there["command"]
 
 
 def test_both_images_are_made_of_extras_that_exist() -> None:

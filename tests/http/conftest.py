@@ -1,7 +1,7 @@
 """The world every story happens in."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any, Protocol
@@ -11,8 +11,11 @@ import pytest
 from server.adapters import migrate
 from server.adapters.artifacts import StoredArtifacts, open_store
 from server.adapters.database import Database
+from server.adapters.deliveries import SqlDeliveries
 from server.adapters.job_store import SqlJobs
+from server.adapters.key_store import SqlKeys
 from server.adapters.session_store import SqlSessions
+from server.adapters.statistics import SqlStatistics
 from server.adapters.worker_store import SqlWorkers
 from tests.http.world import KEEP, Stores, World, world
 
@@ -35,7 +38,9 @@ def empty_record(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @contextmanager
-def stores(folder: Path, empty_record: Path) -> Iterator[Stores]:
+def stores(
+    folder: Path, empty_record: Path, *, webhook_hosts: Sequence[str] = ()
+) -> Iterator[Stores]:
     """Open a record of its own and a directory of files."""
     shutil.copy(empty_record, folder / "record.sqlite3")
     with closing(Database(f"sqlite:///{folder / 'record.sqlite3'}")) as database:
@@ -44,6 +49,9 @@ def stores(folder: Path, empty_record: Path) -> Iterator[Stores]:
             artifacts=StoredArtifacts(open_store(None, folder / "sounds"), database, keep=KEEP),
             sessions=SqlSessions(database),
             workers=SqlWorkers(database),
+            statistics=SqlStatistics(database),
+            keys=SqlKeys(database),
+            webhooks=SqlDeliveries(database, allowed=webhook_hosts),
         )
 
 
@@ -53,7 +61,8 @@ def make_world(tmp_path: Path, empty_record: Path) -> Iterator[MakeWorld]:
     with ExitStack() as stack:
 
         def make(**settings: Any) -> World:
-            opened = stack.enter_context(stores(tmp_path, empty_record))
+            hosts = settings.get("webhook_hosts", ())
+            opened = stack.enter_context(stores(tmp_path, empty_record, webhook_hosts=hosts))
             return stack.enter_context(world(tmp_path, opened, **settings))
 
         yield make

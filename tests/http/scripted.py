@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from server.engines.protocols import (
     tell_nobody,
 )
 from server.jobs.ports import Offer, WorkerNote
+from server.jobs.record import now
 from server.media.clip import Clip
 from server.media.window import Window
 
@@ -158,4 +160,6 @@ def worker_note(*, available: bool = True, loaded: tuple[str, ...] = ()) -> Work
         reason="" if available else "There is no sound bank.",
         advice="" if available else "Run make sounds.",
     )
-    return WorkerNote(id=WORKER, queues=("audio",), offers=(offer,), loaded=loaded)
+    # it stays for as long as any test lasts, however busy the machine is
+    seen_at = now() + timedelta(hours=1)
+    return WorkerNote(id=WORKER, queues=("audio",), offers=(offer,), loaded=loaded, seen_at=seen_at)

@@ -6,12 +6,14 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from server.engines.catalog import Device
 from server.web import pulse
+from tests.http.conftest import MakeWorld
 from tests.http.scripted import WORKER, worker_note
 from tests.http.world import World
 
@@ -224,3 +226,65 @@ def test_an_unknown_machine_is_no_failure(here: World, monkeypatch: pytest.Monke
 
     assert here.json(health)["system_resources"]["cpu_percent"] is None
     assert here.json(resources, status=503)["error"]["code"] == "unavailable"
+
+
+def test_a_server_that_lacks_nothing_is_healthy(here: World) -> None:
+    body = here.json(here.client.get("/health"))
+
+    assert ("healthy", []) == (body["condition"], body["reasons"])
+
+
+def test_a_server_without_workers_is_unhealthy(here: World) -> None:
+    """And says why; the status is for clients that take anything but live for dead."""
+    here.workers.leave(WORKER)
+    body = here.json(here.client.get("/health"))
+
+    assert ("live", "unhealthy") == (body["status"], body["condition"])
+    assert "No worker is running." in body["reasons"]
+
+
+def test_a_disk_that_is_nearly_full_degrades_the_server(make_world: MakeWorld) -> None:
+    """Jobs still run: it is ready."""
+    here = make_world(low_disk_megabytes=2**40)
+    body = here.json(here.client.get("/health"))
+
+    assert ("degraded", ["The disk is nearly full."]) == (body["condition"], body["reasons"])
+    assert here.json(here.client.get("/health/ready"))["ready"]
+
+
+def test_a_server_that_cannot_store_is_degraded_until_it_can(
+    make_world: MakeWorld, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file stands where the directory was; nothing is left of the attempts."""
+    monkeypatch.setattr(pulse, "STORAGE_SECONDS", 0.001)
+    here, place = make_world(), tmp_path / "sounds"
+    shutil.rmtree(place)
+    place.touch()
+    body = here.json(here.client.get("/health"))
+    ready = here.json(here.client.get("/health/ready"), status=503)
+    place.unlink()
+    place.mkdir()
+    recovered = here.json(here.client.get("/health/ready"))
+
+    assert ("degraded", ["Results cannot be stored."]) == (body["condition"], body["reasons"])
+    assert ["Results cannot be stored."] == ready["reasons"]
+    assert recovered["ready"]
+    assert [] == [path for path in place.rglob("*") if path.is_file()]
+
+
+def test_resources_tell_what_each_process_holds(here: World) -> None:
+    """Workers as they say, this process as it is; not what they work at."""
+    here.workers.announce(
+        replace(worker_note(loaded=("arranger",)), id="w2", memory_mb=300, job_id="secret")
+    )
+    body = here.json(here.client.get("/resources"))
+    (worker,) = [each for each in body["workers"] if each["id"] == "w2"]
+
+    assert (300 * 2**20, True, ["arranger"]) == (
+        worker["memory_bytes"],
+        worker["is_busy"],
+        worker["loaded"],
+    )
+    assert body["web_memory_bytes"] > 2**20
+    assert body["disk_free_bytes"] > 0
+    assert "secret" not in str(body)

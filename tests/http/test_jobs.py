@@ -180,16 +180,42 @@ def test_a_session_has_one_job_at_a_time(here: World) -> None:
 
 
 def test_too_many_waiting_jobs_are_refused(make_world: MakeWorld) -> None:
-    """503 with Retry-After on submitting, never on looking; no audio is left behind."""
+    """429 with Retry-After and how many wait, never on looking; no audio is left behind."""
     here = make_world(max_waiting_jobs=1)
     here.queue.hold()
     receipt = here.submit()
+    stored = files(here)
     order = {"audio": sounds.base64_wav(), "variation": "celtic"}
     refused = here.client.post("/jobs", json=order)
+    error = here.json(refused, status=429)["error"]
 
-    assert here.json(refused, status=503)["error"]["code"] == "at_capacity"
+    assert (error["code"], error["position"]) == ("queue_full", 1)
     assert int(refused.headers["Retry-After"]) > 0
     assert here.client.get(receipt["links"]["self"]).status_code == 200
+    assert stored == files(here)
+
+
+@pytest.mark.parametrize(
+    ("route", "audio"), [("/transform", "audio"), ("/api/juce/transform_audio", "audio_data")]
+)
+def test_older_clients_are_told_of_a_full_queue_as_ever(
+    make_world: MakeWorld, route: str, audio: str
+) -> None:
+    """503, in the words that they know, and with Retry-After."""
+    here = make_world(max_waiting_jobs=1)
+    here.queue.hold()
+    here.submit()
+    refused = here.client.post(route, json={audio: sounds.base64_wav(), "variation": "celtic"})
+    told = here.json(refused, status=503)
+
+    assert (errors.AtCapacity().message, "at_capacity") == (told["error"], told["code"])
+    assert int(refused.headers["Retry-After"]) > 0
+
+
+def files(here: World) -> int:
+    """Return how many files are stored."""
+    folder = here.services.settings.data_dir / "sounds"
+    return sum(each.is_file() for each in folder.rglob("*"))
 
 
 def test_without_the_wire_nothing_is_taken(here: World) -> None:

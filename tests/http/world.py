@@ -4,7 +4,7 @@ import queue
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,13 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from server import errors
+from server.adapters.rate_limits import WireRates
 from server.config import Settings
+from server.engines.catalog import ENGINES
+from server.jobs.dispatch import Dispatch
+from server.jobs.estimates import Estimates
 from server.jobs.events import Event
+from server.jobs.keys import Keys
 from server.jobs.ports import (
     ArtifactStore,
     Engines,
@@ -24,10 +29,14 @@ from server.jobs.ports import (
     WorkerStore,
 )
 from server.jobs.record import Job
+from server.jobs.routing import Router
 from server.jobs.runner import Limits, Runner
 from server.jobs.service import JobService
+from server.jobs.statistics import Statistics
+from server.jobs.webhooks import Webhooks
 from server.kinds import KINDS
 from server.web.app import create_app
+from server.web.downloads import Downloads
 from server.web.services import Services
 from tests.http import sounds
 from tests.http.scripted import WORKER, ScriptedEngine, ScriptedEngines, worker_note
@@ -112,6 +121,7 @@ class World:
     jobs: JobStore
     artifacts: ArtifactStore
     workers: WorkerStore
+    webhooks: Webhooks
     queue: ThreadQueue
     engine: ScriptedEngine
 
@@ -144,6 +154,9 @@ class Stores:
     artifacts: ArtifactStore
     sessions: SessionStore
     workers: WorkerStore
+    webhooks: Webhooks
+    statistics: Statistics
+    keys: Keys
 
 
 @contextmanager
@@ -162,13 +175,16 @@ def world(
     engine, wire = ScriptedEngine(), ThreadQueue()
     stores.workers.announce(worker_note())
     services = _services(made, stores, wire, events, message_queue)
-    with wire.running(_runner(stores, engines or ScriptedEngines(engine), events).run):
+    runner = _runner(stores, engines or ScriptedEngines(engine), events)
+    dispatch = Dispatch(jobs=stores.jobs, queue=wire)
+    with wire.running(replace(runner, on_left=dispatch.after).run):
         yield World(
             client=create_app(services).test_client(),
             services=services,
             jobs=stores.jobs,
             artifacts=stores.artifacts,
             workers=stores.workers,
+            webhooks=stores.webhooks,
             queue=wire,
             engine=engine,
         )
@@ -190,13 +206,23 @@ def _services(
             events=events,
             max_waiting=settings.max_waiting_jobs,
             keep=KEEP,
+            estimates=Estimates(stores.jobs, expected=_router(stores).expected),
         ),
         artifacts=stores.artifacts,
         sessions=stores.sessions,
         workers=stores.workers,
         queue=wire,
+        webhooks=stores.webhooks,
+        statistics=stores.statistics,
+        keys=stores.keys,
+        rates=WireRates(None),
+        downloads=Downloads(secret=lambda: b"a secret of this test"),
         message_queue=message_queue,
     )
+
+
+def _router(stores: Stores) -> Router:
+    return Router(workers=stores.workers, kinds=KINDS, engines=ENGINES, within=KEEP)
 
 
 def _runner(stores: Stores, engines: Engines, events: Events) -> Runner:

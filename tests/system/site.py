@@ -6,9 +6,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import psutil
 import redis
 import requests
 
+from server.media import reader
 from tests.http import sounds
 from tests.http.legacy.listener import PATIENCE_SECONDS, Listener
 from tests.system.processes import Running, Yard, free_port, until
@@ -33,6 +35,16 @@ class Site:
     def url(self) -> str:
         """Where the web process answers."""
         return f"http://127.0.0.1:{self.port}"
+
+    def readers(self) -> list[psutil.Process]:
+        """Return the processes that read uploads."""
+        family = psutil.Process(self.web.pid).children(recursive=True)
+        return [each for each in family if reader.__name__ in each.cmdline()]
+
+    def server(self) -> psutil.Process:
+        """Return the process that answers, which gunicorn's own one has started."""
+        parent = psutil.Process(self.web.pid)
+        return next((each for each in parent.children() if each not in self.readers()), parent)
 
     def connect(self) -> Listener:
         """Connect a client that hangs up with the site."""
@@ -81,21 +93,25 @@ class Site:
 
 
 @contextmanager
-def opened(folder: Path, redis_url: str, *, mode: str = "threading") -> Iterator[Site]:
-    """Start a site on data and a broker of its own, and end it."""
+def opened(
+    folder: Path, redis_url: str, *, mode: str = "threading", **environment: str
+) -> Iterator[Site]:
+    """Start a site on data and a broker of its own, and end it; `environment` goes to the web."""
     with redis.Redis.from_url(redis_url) as client:
         client.flushall()
     with ExitStack() as ended:
         yard, port = Yard(folder, ended), free_port()
         yard.data.mkdir()
-        web, worker = _started(yard, redis_url, mode, port)
+        web, worker = _started(yard, redis_url, mode, port, **environment)
         with ExitStack() as stack:
             site = Site(yard, redis_url, mode, port, stack, web, worker)
             site.await_ready()
             yield site
 
 
-def _started(yard: Yard, redis_url: str, mode: str, port: int) -> tuple[Running, Running]:
+def _started(
+    yard: Yard, redis_url: str, mode: str, port: int, **more: str
+) -> tuple[Running, Running]:
     environment = {
         "REDIS_URL": redis_url,
         "MELODYFLOW_DATA_DIR": str(yard.data),
@@ -103,7 +119,7 @@ def _started(yard: Yard, redis_url: str, mode: str, port: int) -> tuple[Running,
         "MELODYFLOW_LEASE_SECONDS": str(LEASE_SECONDS),
         "PYTHONPATH": str(Path(__file__).parents[2]),
     }
-    web = yard.start("-m", "server", "web", "--port", port, **environment)
+    web = yard.start("-m", "server", "web", "--port", port, **environment, **more)
     return web, yard.start("-m", "tests.system.scripted_worker", **environment)
 
 

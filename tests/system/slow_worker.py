@@ -3,9 +3,12 @@
 Run as `python slow_worker.py`; settings come from the environment, as for any worker.
 """
 
+import ctypes
 import os
 import threading
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Literal
 
 from server import bootstrap
 from server.config import Settings
@@ -14,10 +17,15 @@ from server.jobs.kind import JobSpec, Kinds
 
 
 class SlowSpec(JobSpec):
-    """Where to leave marks, and which file lets it go on."""
+    """Where to leave marks, which file lets it go on, and how it waits for that.
+
+    In steps, or never to return from native code: asleep, which lets other threads have their
+    turns, or holding them up.
+    """
 
     marks: str
     go: str
+    way: Literal["steps", "asleep", "holding"] = "steps"
 
 
 class Slow:
@@ -31,6 +39,7 @@ class Slow:
     def run(self, spec: SlowSpec, ctx: Context) -> None:
         """Do it."""
         Path(spec.marks, f"{ctx.job.attempt}-{os.getpid()}").touch()
+        _BLOCKS[spec.way]()
         step = 0
         while not Path(spec.go).exists():
             ctx.report(1 - 1 / (2 + step), stage="waiting")
@@ -40,6 +49,22 @@ class Slow:
         ctx.save(data, name="attempt.txt", media_type="text/plain")
         ctx.conclude(seed=None, report={}, recipe={})
 
+
+def _hold() -> None:
+    """Keep the interpreter's lock through a call that takes minutes."""
+    ctypes.PyDLL(None).sleep(600)
+
+
+def _sleep() -> None:
+    """Wait for nothing in native code that lets others have their turns."""
+    threading.Event().wait()
+
+
+_BLOCKS: Mapping[str, Callable[[], None]] = {
+    "steps": lambda: None,
+    "asleep": _sleep,
+    "holding": _hold,
+}
 
 KINDS: Kinds = {Slow.NAME: Slow()}
 

@@ -198,5 +198,5 @@ def test_web_and_worker_meet_at_a_broker(yard: Yard, valkey_url: str) -> None:
 def _status(url: str) -> int | None:
     try:
         return requests.get(url, timeout=5).status_code
-    except requests.ConnectionError:
+    except (requests.ConnectionError, requests.Timeout):
         return None

@@ -12,8 +12,8 @@ from flask import request
 
 from server import errors
 from server.jobs.events import Emission
-from server.jobs.record import Job, Status, new_id
-from server.web import emissions, parsing
+from server.jobs.record import Job, new_id
+from server.web import callers, emissions, parsing, rooms
 from server.web.plugin import chunks, orders, payload, sessions, sound, wording
 from server.web.plugin.delivery import Delivery
 from server.web.plugin.payload import Fields
@@ -32,15 +32,24 @@ def reply(name: str, facts: Mapping[str, Any]) -> None:
 
 
 class Conversation:
-    """Answers events of any number of connections."""
+    """Answers events of any number of connections.
+
+    Attributes:
+        presence: which connections are in which session's room.
+    """
 
     def __init__(self, services: Services) -> None:
         """Take the services; nobody is connected yet."""
-        self._services = services
-        self._presence = Presence()
-        self._delivery = Delivery(services, self._presence)
+        self._all = services
+        self.presence = Presence()
+        self._delivery = Delivery(services, self.presence)
         most = services.settings.max_body_megabytes * 2**20
         self._uploads = chunks.Uploads(most_characters=most)
+
+    @property
+    def _services(self) -> Services:
+        """The services as the caller of the present event meets them."""
+        return self._all.seen_by(callers.current())
 
     @property
     def answers(self) -> Mapping[str, Answer]:
@@ -60,6 +69,8 @@ class Conversation:
     def transform(self, sent: Fields) -> None:
         """Submit a transform; the job's events confirm it."""
         named = payload.session_id(sent)
+        if named is not None:
+            self._services.sessions.find(named)  # nobody joins another one's session
         self._refuse_second(named)
         session_id = named or new_id()
         has_joined = self._join(session_id)
@@ -94,7 +105,7 @@ class Conversation:
         """Forget a session; what still comes of its job is not told to this connection."""
         session_id = payload.named_session_id(sent)
         self._leave(session_id)
-        self._uploads.drop(session_id)
+        self._uploads.drop(_upload(session_id))
         sessions.forget(self._services, session_id)
         reply("cleanup_complete", {"message": "Session cleaned up", "session_id": session_id})
 
@@ -131,7 +142,7 @@ class Conversation:
     def begin_restore(self, sent: Fields) -> None:
         """Make ready for audio in pieces."""
         session_id = payload.session_id(sent) or new_id()
-        self._uploads.begin(session_id)
+        self._uploads.begin(_upload(session_id))
         reply("ready_for_chunks", {"session_id": session_id, "chunk_size": chunks.CHUNK_SIZE})
 
     def take_chunk(self, sent: Fields) -> None:
@@ -142,7 +153,7 @@ class Conversation:
             total=payload.whole_number(sent, "total_chunks"),
             text=parsing.word(sent.get("chunk"), field="chunk"),
         )
-        arrived = self._uploads.add(session_id, piece)
+        arrived = self._uploads.add(_upload(session_id), piece)
         counted = {"chunk_index": piece.index, "total_chunks": piece.total}
         here = {"session_id": session_id}
         reply("chunk_received", {**here, **counted, "received_chunks": arrived.received})
@@ -156,7 +167,7 @@ class Conversation:
         self._delivery.goodbye(_connection(), is_clean=reason in _CLEAN_GOODBYES)
 
     def _complete(self, session_id: str) -> None:
-        pieces = self._uploads.take(session_id)
+        pieces = self._uploads.take(_upload(session_id))
         with parsing.turn():
             audio = _joined(pieces)
         _tell_restored(self._keep({"session_id": session_id}, audio))
@@ -174,24 +185,26 @@ class Conversation:
         Raises:
             errors.Busy: there is an unfinished one.
         """
-        for session_id in [named] if named else self._presence.sessions_of(_connection()):
+        for session_id in [named] if named else self.presence.sessions_of(_connection()):
             job = self._services.jobs.newest_in_session(session_id)
             if job is not None and not job.status.is_final:
                 raise errors.Busy
 
     def _place(self, job: Job) -> Iterable[Emission]:
-        if job.status is not Status.QUEUED:
-            return emissions.place_in_queue(job)
-        ahead = self._services.jobs.position(job) or 0
-        return emissions.place_in_queue(job, ahead=ahead, total=self._services.jobs.waiting())
+        return emissions.place_in_queue(job, self._services.jobs.outlook(job))
 
     def _join(self, session_id: str) -> bool:
-        flask_socketio.join_room(session_id)
-        return self._presence.enter(_connection(), session_id)
+        rooms.join(session_id)
+        return self.presence.enter(_connection(), session_id)
 
     def _leave(self, session_id: str) -> None:
-        flask_socketio.leave_room(session_id)
-        self._presence.leave(_connection(), session_id)
+        rooms.leave(session_id)
+        self.presence.leave(_connection(), session_id)
+
+
+def _upload(session_id: str) -> str:
+    """Return the name of an upload: nobody adds to another one's."""
+    return f"{callers.current().id}/{session_id}"
 
 
 def _connection() -> str:

@@ -5,6 +5,7 @@ from server.jobs.record import Job
 from server.kinds import choices
 from server.kinds import transform as kind
 from server.web import intake
+from server.web.intake import Once
 from server.web.plugin import sessions
 from server.web.plugin.payload import Fields
 from server.web.services import Services
@@ -21,7 +22,14 @@ _PASSED_ON = (
 )
 
 
-def submit(services: Services, sent: Fields, *, audio: bytes | None, session_id: str) -> Job:
+def submit(
+    services: Services,
+    sent: Fields,
+    *,
+    audio: bytes | None,
+    session_id: str,
+    once: Once | None = None,
+) -> Job:
     """Submit a transform; without audio it is of what the session had last.
 
     Raises:
@@ -36,15 +44,18 @@ def submit(services: Services, sent: Fields, *, audio: bytes | None, session_id:
     is_new = services.sessions.find(session_id) is None
     if is_new:
         sessions.change(services, session_id)
+    order = intake.Order(
+        kind=kind, parameters=parameters, audio=audio, session_id=session_id, once=once
+    )
     try:
-        return intake.submit(
-            services,
-            intake.Order(kind=kind, parameters=parameters, audio=audio, session_id=session_id),
-        )
+        job = intake.submit(services, order).job
     except errors.MelodyflowError as error:
         if is_new and not isinstance(error, errors.Busy):
             services.sessions.delete(session_id)
         raise
+    if is_new and job.session_id != session_id:  # the same request came twice at once
+        services.sessions.delete(session_id)
+    return job
 
 
 def _parameters(sent: Fields) -> dict[str, object]:

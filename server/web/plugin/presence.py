@@ -38,6 +38,11 @@ class Presence:
         with self._lock:
             return dict(self._sessions.get(connection, {}))
 
+    def sessions(self) -> frozenset[str]:
+        """Return the sessions that anybody is in."""
+        with self._lock:
+            return frozenset().union(*self._sessions.values())
+
     def within(self, session_id: str) -> Mapping[str, datetime]:
         """Return which connections are in a session, since when."""
         with self._lock:

@@ -75,3 +75,14 @@ class JobRequest(BaseModel):
     """Which job."""
 
     job_id: str = Field(description="The job's id.")
+
+
+class FollowRequest(JobRequest):
+    """Which job, and what is known of it already."""
+
+    after: int | None = Field(
+        None, description="The last version known; the answer's `events` are what came since."
+    )
+    cancel_on_disconnect: bool = Field(
+        False, description="Cancel the job when the last connection that asked for this is gone."
+    )

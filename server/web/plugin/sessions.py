@@ -86,11 +86,13 @@ def last_audio(services: Services, session_id: str) -> str | None:
 
 def forget(services: Services, session_id: str) -> None:
     """Forget a session and stop its job."""
-    job = services.jobs.newest_in_session(session_id)
-    if job is not None and not job.status.is_final:
-        with suppress(errors.Conflict):  # it may have ended meanwhile
-            services.jobs.cancel(job.id)
-    services.sessions.delete(session_id)
+    with suppress(errors.NoSuchSession):  # somebody else's: as if it were not there
+        services.sessions.find(session_id)
+        job = services.jobs.newest_in_session(session_id)
+        if job is not None and not job.status.is_final:
+            with suppress(errors.Conflict):  # it may have ended meanwhile
+                services.jobs.cancel(job.id)
+        services.sessions.delete(session_id)
 
 
 def change(services: Services, session_id: str, **changes: Any) -> None:

@@ -10,6 +10,7 @@ import soundfile
 
 from server.jobs.ports import ArtifactStore
 from server.media import codec
+from server.media.bounded import READERS
 
 _READ_EVERYWHERE = frozenset({"PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT"})
 _HEADER_BYTES = 12
@@ -31,7 +32,7 @@ def as_wav(data: bytes) -> bytes:
     Raises:
         errors.InvalidInput: it is no audio.
     """
-    return data if _is_read_everywhere(data) else codec.encode(codec.decode(data), "wav")
+    return data if _is_read_everywhere(data) else codec.encode(READERS.decode(data), "wav")
 
 
 def _is_read_everywhere(data: bytes) -> bool:

@@ -5,6 +5,7 @@ from typing import Any, Self
 
 from pydantic import Field
 
+from server.jobs.estimates import Outlook
 from server.jobs.record import Job
 from server.web.errors import Failure
 from server.web.plugin import wording
@@ -56,7 +57,7 @@ class Polled(View):
     queue_status: dict[str, Any] = Field(description="Its status is never empty while a job lives.")
 
     @classmethod
-    def waiting(cls, job: Job, *, ahead: int, total: int) -> Self:
+    def waiting(cls, job: Job, outlook: Outlook) -> Self:
         """Show a job that has not ended."""
         return cls(
             session_id=str(job.session_id),
@@ -64,7 +65,7 @@ class Polled(View):
             progress=wording.percent(job),
             status=str(wording.state_of(job)),
             seed=job.seed,
-            queue_status=wording.queue_status(job, ahead=ahead, total=total),
+            queue_status=wording.queue_status(job, outlook),
         )
 
     @classmethod

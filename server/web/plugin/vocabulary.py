@@ -37,8 +37,10 @@ class QueueStatus(Told):
     message: str = Field(description="A sentence for people.")
     position: int = Field(description="1 is next; 0 once it runs.")
     total_queued: int = Field(description="How many jobs wait.")
-    estimated_time: str | None = Field(description="A guess in words; null once it runs.")
-    estimated_seconds: int = Field(description="The same guess as a number.")
+    estimated_time: str | None = Field(
+        description="Until there is a result, in words; null without history and once it runs."
+    )
+    estimated_seconds: int = Field(description="The same as a number; 0 where it is null.")
     status: str = Field(description="queued, warming or processing; never empty.")
 
 
@@ -51,7 +53,7 @@ class QueuePosition(Told):
 class ProgressUpdate(Told):
     """How far a job is."""
 
-    progress: int = Field(description="Whole percent, 0 to 100; never goes back within a job.")
+    progress: int = Field(description="Whole percent, 0 to 100; never goes back within an attempt.")
 
 
 class Progress(Told):
@@ -116,6 +118,16 @@ class Previewed(BaseModel):
     artifacts: list[dict[str, Any]] = Field(
         description="One unfinished sound a variation, as in the job's view."
     )
+
+
+class Restarted(BaseModel):
+    """A followed job whose worker is gone."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    job_id: str = Field(description="The job's id.")
+    version: int = Field(description="Of the job after it.")
+    attempt: int = Field(description="How often it had been started.")
 
 
 class Message(Told):
@@ -195,9 +207,9 @@ ASKED: Mapping[str, Phrase] = {
         ("chunk_received", "chunks_missing", "restore_complete"),
     ),
     "follow": Phrase(
-        requests.JobRequest,
+        requests.FollowRequest,
         "Hear every change of a job; the acknowledgement is the job's view.",
-        ("job",),
+        ("job", "restarted", "preview"),
     ),
     "unfollow": Phrase(requests.JobRequest, "Hear no more of it.", ()),
 }
@@ -223,10 +235,13 @@ TOLD: Mapping[str, Phrase] = {
     "chunk_received": Phrase(ChunkReceived, "A piece came."),
     "chunks_missing": Phrase(ChunksMissing, "The client thought it was done; these are missing."),
     "job": Phrase(views.JobView, "A followed job, as `GET /jobs/{id}` shows it."),
+    "restarted": Phrase(
+        Restarted, "A followed job waits again, and begins anew: its worker died or was ended."
+    ),
     "preview": Phrase(Previewed, "What can be heard of a followed job before its end."),
 }
-"""What the server says: to those who follow a job `job` and `preview`, all else to a session or to
-who asked."""
+"""What the server says: to those who follow a job `job`, `restarted` and `preview`, all else to a
+session or to who asked."""
 
 
 def described() -> dict[str, Any]:

@@ -3,14 +3,13 @@
 Knows records; no transport and no Flask, so that workers can use it.
 """
 
+import math
 from enum import StrEnum
 from typing import Any
 
 from server import errors
+from server.jobs.estimates import NOTHING, Outlook
 from server.jobs.record import Job, JobError, Status
-
-TYPICAL_SECONDS = 15
-"""What one job ahead is taken to last. A guess: it only fills the clients' waiting lines."""
 
 WARM_UP_WORDS = (
     "download",
@@ -53,18 +52,20 @@ def percent(job: Job) -> int:
     return 100 if job.status is Status.FINISHED else min(99, int(100 * job.progress))
 
 
-def queue_status(job: Job, *, ahead: int = 0, total: int = 0) -> dict[str, Any]:
-    """Return where a job stands: `ahead` jobs go first, of `total` that wait.
+def queue_status(job: Job, outlook: Outlook = NOTHING) -> dict[str, Any]:
+    """Return where a job stands.
 
-    Its `position` is 1 for the next job and 0 once it runs; its `status` is never empty.
+    Its `position` is 1 for the next job and 0 once it runs; its `status` is never empty. Without
+    history there is no estimate: null, and 0 as a number.
     """
     state = state_of(job)
-    position = ahead + 1 if state is State.QUEUED else 0
-    seconds = position * TYPICAL_SECONDS
+    is_queued = state is State.QUEUED
+    position = (outlook.ahead or 0) + 1 if is_queued else 0
+    seconds = math.ceil(outlook.eta_seconds or 0) if is_queued else 0
     return {
-        "message": _message(state, position),
+        "message": _message(state, position, seconds),
         "position": position,
-        "total_queued": total,
+        "total_queued": outlook.total,
         "estimated_time": duration(seconds) if seconds else None,
         "estimated_seconds": seconds,
         "status": str(state),
@@ -103,10 +104,10 @@ def final(message: str) -> str:
     return _VAGUE if any(word in lower for word in WARM_UP_WORDS) else message
 
 
-def _message(state: State, position: int) -> str:
+def _message(state: State, position: int, seconds: int) -> str:
     if state is State.QUEUED:
-        wait = duration(position * TYPICAL_SECONDS)
-        return f"You are number {position} in the queue. Estimated wait time: {wait}."
+        wait = f" Estimated wait time: {duration(seconds)}." if seconds else ""
+        return f"You are number {position} in the queue.{wait}"
     return {
         State.WARMING: "warming up the instruments...",
         State.PROCESSING: "transforming...",

@@ -2,6 +2,7 @@
 
 const POLL_MILLISECONDS = 400;
 const HEALTH_MILLISECONDS = 10000;
+const KEY_NAME = "melodyflow.key";
 const MOST_CHORDS = 8;
 const STAGES = {
   queued: "Waiting for its turn",
@@ -18,10 +19,19 @@ const show = (id, visible) => { element(id).hidden = !visible; };
 let strengthIsChosen = false;
 let running = null;
 
+/** Return the headers of every request: the key, if this browser was given one. */
+function headers() {
+  const key = localStorage.getItem(KEY_NAME);
+  return key ? { Authorization: `Bearer ${key}` } : {};
+}
+
 /** Fetch JSON; a refusal becomes an Error with the server's sentence. */
 async function ask(url, options) {
-  const response = await fetch(url, options);
+  const response = await fetch(url, { ...options, headers: headers() });
   const body = await response.json();
+  if (response.status === 401) {
+    show("door", true);
+  }
   if (response.status >= 400) {
     throw new Error(body.error ? body.error.message : response.statusText);
   }
@@ -156,7 +166,8 @@ function take(job, result, report) {
   card.querySelector(".title").textContent = (title || "").replaceAll("_", " ");
   card.querySelector("audio").src = result.url;
   for (const link of card.querySelectorAll("[data-format]")) {
-    link.href = `${result.url}?format=${link.dataset.format}&download=1`;
+    const more = result.url.includes("?") ? "&" : "?";
+    link.href = `${result.url}${more}format=${link.dataset.format}&download=1`;
   }
   card.querySelector(".words").textContent = words(report);
   const rows = facts(job, report).map(([name, value]) => row(name, value));
@@ -235,6 +246,16 @@ async function showHealth() {
   }
 }
 
+/** Ask for a key where the server wants one and this browser has none that is good. */
+async function knock() {
+  try {
+    await ask("/variations");
+    show("door", false);
+  } catch (error) {
+    element("door-said").textContent = localStorage.getItem(KEY_NAME) ? error.message : "";
+  }
+}
+
 function connectDropZone() {
   const zone = element("drop");
   for (const [type, over] of [["dragover", true], ["dragleave", false], ["drop", false]]) {
@@ -253,7 +274,7 @@ element("file").addEventListener("change", (event) => chooseFile(event.target.fi
 element("order").addEventListener("submit", transform);
 element("cancel").addEventListener("click", () => {
   if (running) {
-    fetch(running, { method: "DELETE" });
+    fetch(running, { method: "DELETE", headers: headers() });
   }
 });
 element("strength").addEventListener("input", (event) => {
@@ -265,6 +286,13 @@ element("several").addEventListener("change", (event) => {
     preset.type = event.target.checked ? "checkbox" : "radio";
   }
 });
+element("door").addEventListener("submit", (event) => {
+  event.preventDefault();
+  localStorage.setItem(KEY_NAME, element("key").value.trim());
+  element("key").value = "";
+  knock();
+});
 connectDropZone();
+knock();
 showHealth();
 setInterval(showHealth, HEALTH_MILLISECONDS);

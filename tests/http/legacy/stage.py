@@ -7,6 +7,7 @@ from typing import Any
 
 from flask_socketio import SocketIO
 
+from server.jobs.estimates import Estimates
 from server.jobs.events import Event, EventName
 from server.web import emissions
 from server.web.plugin import vocabulary
@@ -22,7 +23,7 @@ class Loudspeaker:
     """Events told at once to the connections of one app in this process."""
 
     def __init__(self, stores: Stores) -> None:
-        self._translators = emissions.translators(stores.artifacts, stores.jobs)
+        self._translators = emissions.translators(stores.artifacts, Estimates(stores.jobs))
         self._socketio: Any = None
         self._changed = threading.Condition()
         self._ended: list[str | None] = []
@@ -30,6 +31,10 @@ class Loudspeaker:
     def plug_into(self, socketio: SocketIO) -> None:
         """Say who is listening."""
         self._socketio = socketio
+
+    def say(self, name: str, payload: Mapping[str, Any], room: str) -> None:
+        """Say something to a room."""
+        self._socketio.emit(name, dict(payload), to=room)
 
     def publish(self, event: Event) -> None:
         """Tell it."""
@@ -52,11 +57,11 @@ class Loudspeaker:
 class Caller:
     """One Socket.IO connection."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, *, key: str | None = None) -> None:
         self._world = world
         app = world.client.application
         self._socketio: Any = app.extensions["socketio"]
-        self._client = self._socketio.test_client(app)
+        self._client = self._socketio.test_client(app, auth={"api_key": key} if key else None)
 
     def say(self, name: str, *payload: Any) -> Any:
         """Send an event; returns its acknowledgement."""
@@ -85,6 +90,11 @@ class Caller:
         """Return the payload of the newest event of a name."""
         return self.all_of(name)[-1]
 
+    @property
+    def is_in(self) -> bool:
+        """Whether the server let it in."""
+        return bool(self._client.is_connected())
+
     def hang_up(self) -> None:
         """Say goodbye."""
         self._client.disconnect()
@@ -106,9 +116,9 @@ class Stage:
     news: Loudspeaker
     callers: list[Caller] = field(default_factory=list)
 
-    def caller(self) -> Caller:
+    def caller(self, *, key: str | None = None) -> Caller:
         """Connect."""
-        self.callers.append(Caller(self.world))
+        self.callers.append(Caller(self.world, key=key))
         return self.callers[-1]
 
     def check_grammar(self) -> None:

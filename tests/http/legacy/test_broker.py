@@ -15,11 +15,12 @@ from werkzeug.serving import make_server
 
 from server.adapters.fan_out import FanOut
 from server.adapters.socketio_events import SocketioEvents
+from server.jobs.estimates import Estimates
 from server.jobs.events import Event, EventName
 from server.jobs.ports import Events
 from server.jobs.record import Job, Output, Status
 from server.web import emissions
-from server.web.app import CHANNEL
+from server.web.hearing import CHANNEL
 from tests.http import sounds
 from tests.http.conftest import stores
 from tests.http.legacy.listener import PATIENCE_SECONDS, Listener
@@ -60,7 +61,7 @@ def site(tmp_path: Path, empty_record: Path, valkey_url: str) -> Iterator[Site]:
 
 
 def _events(url: str, opened: Stores) -> FanOut:
-    translators = emissions.translators(opened.artifacts, opened.jobs)
+    translators = emissions.translators(opened.artifacts, Estimates(opened.jobs))
     return FanOut([SocketioEvents(url, translators)], patience_seconds=PATIENCE_SECONDS)
 
 
@@ -123,6 +124,42 @@ def test_a_follower_hears_a_job_to_its_end(site: Site) -> None:
 
     assert "queued" == acknowledged["status"]
     assert {"job"} == set(follower.names)
+
+
+def _deafened(broker_url: str) -> None:
+    """End every subscription, as a broker's restart does."""
+    with redis.Redis.from_url(broker_url) as broker:
+        assert broker.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
+
+
+def test_what_was_lost_on_the_broker_is_told_again(site: Site, valkey_url: str) -> None:
+    """To followers and to sessions: both jobs ended while nobody could hear of it."""
+    site.world.queue.hold()
+    caller, follower = site.connect(), site.connect()
+    caller.order(sounds.base64_wav())
+    receipt = site.world.submit()
+    follower.say("follow", {"job_id": receipt["id"]})
+    _deafened(valkey_url)
+    site.world.queue.release()
+    site.world.finished(receipt["id"])
+    caller.awaited("job_complete")
+    follower.await_that(lambda: follower.heard[-1][1].get("status") == "finished")
+
+    assert "audio_transformed" in caller.names
+
+
+def test_those_who_wait_are_told_so_again(site: Site, valkey_url: str) -> None:
+    """Nothing is over yet: the place in the line, and how far it is."""
+    site.world.queue.hold()
+    caller = site.connect()
+    caller.order(sounds.base64_wav())
+    caller.awaited("queue_position")
+    before = len(caller.all_of("progress_update"))
+    _deafened(valkey_url)
+    caller.await_that(lambda: len(caller.all_of("progress_update")) > before)
+    site.world.queue.release()
+
+    assert "queued" == caller.all_of("queue_status")[-1]["status"]
 
 
 def test_half_a_minute_of_stereo_goes_both_ways(site: Site) -> None:

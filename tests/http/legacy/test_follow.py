@@ -114,3 +114,61 @@ def test_a_session_hears_of_the_result_alone(stage: Stage) -> None:
     assert "preview" not in caller.names
     assert stage.world.client.get(result["url"]).data == told
     assert stage.world.client.get(preview["url"]).data != told
+
+
+def test_a_follower_that_comes_back_gets_what_it_missed(stage: Stage) -> None:
+    """From the version that it knows; with the view, and nothing that it had already."""
+    job = stage.world.finished(stage.world.submit()["id"])
+    every = stage.caller().say("follow", {"job_id": job["id"], "after": -1})
+    rest = stage.caller().say("follow", {"job_id": job["id"], "after": 0})
+
+    assert job == {name: value for name, value in every.items() if name != "events"}
+    assert every["events"][1:] == rest["events"]
+    assert ["queued", "finished"] == [every["events"][0]["event"], rest["events"][-1]["event"]]
+
+
+def test_a_wrong_version_is_refused(stage: Stage) -> None:
+    caller, job_id = stage.caller(), stage.world.submit()["id"]
+    refused = caller.say("follow", {"job_id": job_id, "after": "yesterday"})
+
+    assert "after" == refused["error"]["field"]
+
+
+@pytest.mark.parametrize("go", ["hang_up", "go_silent"])
+def test_a_job_may_end_with_its_last_follower(stage: Stage, go: str) -> None:
+    """With the last of those who asked for it, however they go."""
+    stage.world.queue.hold()
+    job_id = stage.world.submit()["id"]
+    callers = [stage.caller() for _ in range(3)]
+    for caller, is_needed in zip(callers, (True, True, False), strict=True):
+        caller.say("follow", {"job_id": job_id, "cancel_on_disconnect": is_needed})
+    statuses = []
+    for caller in callers[:2]:
+        getattr(caller, go)()
+        statuses.append(stage.world.jobs.get(job_id).status)
+
+    assert ["queued", "cancelled"] == statuses
+    assert "cancelled" == callers[2].last("job")["status"]
+
+
+def test_a_job_goes_on_without_those_who_only_listen(stage: Stage) -> None:
+    """Nor does letting go of a job on purpose end it."""
+    stage.world.queue.hold()
+    job_id = stage.world.submit()["id"]
+    listening, letting_go = stage.caller(), stage.caller()
+    listening.say("follow", {"job_id": job_id})
+    letting_go.say("follow", {"job_id": job_id, "cancel_on_disconnect": True})
+    letting_go.say("unfollow", {"job_id": job_id})
+    for caller in (listening, letting_go):
+        caller.hang_up()
+
+    assert "finished" == stage.world.finished_later(job_id)["status"]
+
+
+def test_the_last_follower_of_an_ended_job_may_go(stage: Stage) -> None:
+    job = stage.world.finished(stage.world.submit()["id"])
+    caller = stage.caller()
+    caller.say("follow", {"job_id": job["id"], "cancel_on_disconnect": True})
+    caller.hang_up()
+
+    assert "finished" == stage.world.jobs.get(job["id"]).status

@@ -1,8 +1,5 @@
 """Files are visible whole or not at all, whatever the store."""
 
-import resource
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
@@ -107,32 +104,10 @@ def test_names_of_clients_are_no_paths(tmp_path: Path, database: Database) -> No
     assert [tmp_path / "kept" / saved.id[:2] / saved.id] == _files(tmp_path / "kept")
 
 
-@contextmanager
-def _little_room(size: int) -> Iterator[None]:
-    """Let no file grow beyond a size, as a full disk would."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
-
-
-def test_where_there_is_no_room_nothing_is_left(tmp_path: Path, database: Database) -> None:
-    """Neither half a file nor facts about one; and once there is room it works again."""
-    artifacts = StoredArtifacts(open_store(None, tmp_path / "kept"), database, keep=KEEP)
-    with _little_room(MEGABYTE), pytest.raises(errors.StorageFailed):
-        artifacts.save(b"x" * 2 * MEGABYTE, name="a", media_type=WORDS)
-
-    assert [] == _files(tmp_path / "kept")
-    assert [] == list(artifacts.expired(now() + 2 * KEEP))
-    assert b"x" == artifacts.read(artifacts.save(b"x", name="a", media_type=WORDS).id)
-
-
 def test_facts_that_cannot_be_kept_leave_no_file(tmp_path: Path) -> None:
     with_no_tables = Database(f"sqlite:///{tmp_path / 'empty.sqlite3'}")
     artifacts = StoredArtifacts(open_store(None, tmp_path / "kept"), with_no_tables, keep=KEEP)
-    with pytest.raises(errors.StorageFailed):
+    with pytest.raises(errors.Unavailable):
         artifacts.save(b"sound", name="a", media_type=WORDS)
     with_no_tables.close()
 

@@ -2,7 +2,9 @@
 
 import json
 import logging
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -38,12 +40,21 @@ def _lines(file: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
 
 
+def _of_the_job() -> None:
+    log.info("a library's thread")
+
+
+def _beside_the_jobs() -> None:
+    logs.beside_the_jobs()
+    log.info("a thread of ours")
+
+
 def test_a_line_is_an_object(tmp_path: Path) -> None:
     file = _configured(tmp_path)
     log.info("two\nlines and %s", "é")
     line = _lines(file)[0]
 
-    assert {"time", "level", "logger", "message"} == set(line)
+    assert {"time", "process", "level", "logger", "message"} == set(line)
     assert ("INFO", "server.tests", "two\nlines and é") == (
         line["level"],
         line["logger"],
@@ -52,15 +63,49 @@ def test_a_line_is_an_object(tmp_path: Path) -> None:
 
 
 def test_lines_know_their_job(tmp_path: Path) -> None:
-    """Told by who logs, or by what the thread is doing."""
+    """Told by who logs, or by what the process is doing."""
     file = _configured(tmp_path)
-    named = logs.current_job.set("present")
-    log.info("of the present job")
-    log.info("of another", extra={"job": "named"})
-    logs.current_job.reset(named)
+    with logs.working_at("present"):
+        log.info("of the present job")
+        log.info("of another", extra={"job": "named"})
     log.info("of none")
 
     assert ["present", "named", None] == [line.get("job") for line in _lines(file)]
+
+
+def test_threads_that_a_job_starts_know_it(tmp_path: Path) -> None:
+    """Also those of a pool that an earlier job left behind; those beside the jobs name none."""
+    file = _configured(tmp_path)
+    with ThreadPoolExecutor(1) as pool:
+        with logs.working_at("first"):
+            pool.submit(log.info, "in a pool").result()
+        with logs.working_at("second"):
+            pool.submit(log.info, "in the same pool").result()
+            for target in (_of_the_job, _beside_the_jobs):
+                thread = threading.Thread(target=target)
+                thread.start()
+                thread.join()
+
+    assert ["first", "second", "second", None] == [line.get("job") for line in _lines(file)]
+
+
+def test_facts_are_members_of_their_line(tmp_path: Path) -> None:
+    file = _configured(tmp_path)
+    log.info("a request", extra={"facts": {"status": 200, "route": "/jobs"}})
+
+    assert (200, "/jobs") == (_lines(file)[0]["status"], _lines(file)[0]["route"])
+
+
+def test_a_container_gets_the_lines_themselves(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where the setting asks for JSON."""
+    file = _configured(tmp_path, log_format="json")
+    log.info("hello")
+    said = capsys.readouterr().err
+
+    assert file.read_text(encoding="utf-8") == said
+    assert "worker" == json.loads(said)["process"]
 
 
 def test_a_trace_stays_in_its_line(tmp_path: Path) -> None:

@@ -263,6 +263,7 @@ def test_workers_are_live_for_a_while(record: Database) -> None:
         loaded=("arranger",),
         devices=(card,),
         job_id="j",
+        memory_mb=300,
     )
     silent = WorkerNote(id="b", queues=(), offers=(), seen_at=now() - timedelta(minutes=1))
     for each in (note, silent, note):

@@ -2,6 +2,8 @@
 
 import threading
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -95,6 +97,42 @@ def test_a_job_past_its_deadline_fails(workshop: Workshop) -> None:
 
     assert failed.error is not None
     assert "timed_out" == failed.error.code
+
+
+class Guard:
+    """Keeps what gives a job up."""
+
+    def __init__(self) -> None:
+        self.give_up: Callable[[], None] = lambda: None
+
+    def __call__(self, give_up: Callable[[], None]) -> AbstractContextManager[object]:
+        self.give_up = give_up
+        return nullcontext()
+
+
+def test_a_job_that_never_comes_back_is_ended_by_its_guard(workshop: Workshop) -> None:
+    """From another thread; what its own would write, should it wake up, is thrown away."""
+    guard, job = Guard(), workshop.queued()
+
+    def script(ctx: Context) -> None:
+        guard.give_up()
+        ctx.save(b"late", name="a.wav", media_type=WORDS)
+
+    replace(workshop.runner(script), guard=guard).run(job.id)
+    failed = workshop.jobs.get(job.id)
+
+    assert failed.error is not None
+    assert (Status.FAILED, "timed_out", ()) == (failed.status, failed.error.code, failed.outputs)
+    assert ["started", "failed"] == workshop.heard.names
+
+
+def test_a_guard_that_comes_too_late_changes_nothing(workshop: Workshop) -> None:
+    guard, job = Guard(), workshop.queued()
+    replace(workshop.runner(), guard=guard).run(job.id)
+    done = workshop.jobs.get(job.id)
+    guard.give_up()
+
+    assert done == workshop.jobs.get(job.id)
 
 
 def test_a_worker_that_stops_hands_its_job_back(workshop: Workshop) -> None:

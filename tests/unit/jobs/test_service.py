@@ -2,11 +2,13 @@
 
 import threading
 from contextlib import suppress
+from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
 from server import errors
-from server.jobs.record import Job, Status
+from server.jobs.record import Job, Status, now
 from tests.unit.jobs.workshop import KEEP, LEASE, ScriptedKind, Words, Workshop
 
 KIND = ScriptedKind()
@@ -25,8 +27,94 @@ def test_a_full_server_says_so(workshop: Workshop) -> None:
     service = workshop.service(max_waiting=1)
     service.submit(KIND, Words())
 
-    with pytest.raises(errors.AtCapacity):
+    with pytest.raises(errors.QueueFull):
         service.submit(KIND, Words())
+
+
+def test_a_full_server_says_who_waits_and_when_to_come_back(workshop: Workshop) -> None:
+    """From what jobs took, and never longer than a minute."""
+    service = workshop.service(max_waiting=1)
+    job = workshop.started()
+    began = now() - timedelta(seconds=500)
+    workshop.jobs.update(job, replace(job.evolved(progress=0.0), started_at=began, progress=0.5))
+    service.submit(KIND, Words())
+    with pytest.raises(errors.QueueFull) as refused:
+        service.submit(KIND, Words())
+
+    assert (1, 60) == (refused.value.position, refused.value.retry_after_seconds)
+    assert 1 == service.waiting()
+
+
+def test_without_history_the_usual_time_is_said(workshop: Workshop) -> None:
+    service = workshop.service(max_waiting=1)
+    workshop.started()
+    service.submit(KIND, Words())
+    with pytest.raises(errors.QueueFull) as refused:
+        service.submit(KIND, Words())
+
+    assert errors.QueueFull.retry_after_seconds == refused.value.retry_after_seconds
+
+
+def test_an_owners_first_job_is_taken_whoever_filled_the_queue(workshop: Workshop) -> None:
+    """The second is not."""
+    service = workshop.service(max_waiting=2)
+    for _ in range(2):
+        service.submit(KIND, Words(), owner="ada")
+    service.submit(KIND, Words(), owner="bob")
+
+    for owner in ("ada", "bob", None):
+        with pytest.raises(errors.QueueFull):
+            service.submit(KIND, Words(), owner=owner)
+
+
+ASKED = {"idempotency_key": "ada:once", "request_digest": "sum"}
+
+
+def test_the_same_request_again_is_the_same_job(workshop: Workshop) -> None:
+    """Also where nothing would be taken any more, and in a session that is busy with it."""
+    service = workshop.service(max_waiting=1)
+    first = service.submit(KIND, Words(), session_id="s", **ASKED)
+
+    assert first == service.submit(KIND, Words(), session_id="s", **ASKED)
+    assert ["queued"] == workshop.heard.names
+
+
+def test_another_request_under_the_same_key_is_refused(workshop: Workshop) -> None:
+    service = workshop.service()
+    service.submit(KIND, Words(), **ASKED)
+
+    with pytest.raises(errors.KeyReused) as refused:
+        service.submit(KIND, Words(), **{**ASKED, "request_digest": "other"})
+    assert "Idempotency-Key" == refused.value.field
+
+
+def test_ten_of_the_same_request_at_once_make_one_job(workshop: Workshop) -> None:
+    """Looking first is not enough; all ten get the job that there is."""
+    service, together = workshop.service(), threading.Barrier(10)
+    found: list[str] = []
+
+    def submit() -> None:
+        together.wait()
+        found.append(service.submit(KIND, Words(), session_id="s", **ASKED).id)
+
+    threads = [threading.Thread(target=submit) for _ in range(10)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert (10, 1, 1) == (len(found), len(set(found)), service.waiting())
+
+
+def test_a_request_that_met_a_dead_wire_may_be_sent_again(workshop: Workshop) -> None:
+    """It was never a job, so its key is free."""
+    service = workshop.service()
+    workshop.line.is_up = False
+    with pytest.raises(errors.WireDown):
+        service.submit(KIND, Words(), **ASKED)
+    workshop.line.is_up = True
+
+    assert Status.QUEUED is service.submit(KIND, Words(), **ASKED).status
 
 
 def test_a_session_has_one_job_at_a_time(workshop: Workshop) -> None:
@@ -93,8 +181,8 @@ def test_positions_count_those_ahead(workshop: Workshop) -> None:
     jobs = [service.submit(KIND, Words()) for _ in range(3)]
     service.cancel(jobs[0].id)
 
-    assert [0, 1] == [service.position(job) for job in jobs[1:]]
-    assert service.position(service.get(jobs[0].id)) is None
+    assert [0, 1] == [service.outlook(job).ahead for job in jobs[1:]]
+    assert service.outlook(service.get(jobs[0].id)).ahead is None
 
 
 def test_waiting_ends_with_the_job(workshop: Workshop) -> None:

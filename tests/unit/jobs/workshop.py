@@ -134,6 +134,7 @@ class Workshop:
         *,
         is_stopping: Callable[[], bool] = lambda: False,
         on_device_lost: Callable[[], None] | None = None,
+        on_left: Callable[[Job], None] = lambda job: None,
         **limits: Any,
     ) -> Runner:
         """Return a runner whose only kind follows the script."""
@@ -148,6 +149,7 @@ class Workshop:
             limits=limits_of(**limits),
             is_stopping=is_stopping,
             on_device_lost=on_device_lost,
+            on_left=on_left,
         )
 
     def context(

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from server.adapters.artifacts import StoredArtifacts, open_store
 from server.adapters.database import Database
 from server.adapters.job_store import SqlJobs
+from server.jobs.estimates import NOTHING, Estimates
 from server.jobs.events import Emission, Event, EventName, event_of
 from server.jobs.record import Job, JobError, Output, Role, Status
 from server.media import codec
@@ -33,7 +34,8 @@ class Desk:
         self.jobs = SqlJobs(database)
         self.artifacts = StoredArtifacts(open_store(None, folder), database, keep=KEEP)
         self.seconds = 0.0
-        self.tell = emissions.Legacy(self.artifacts, self.jobs, clock=lambda: self.seconds)
+        self.estimates = Estimates(self.jobs)
+        self.tell = emissions.Legacy(self.artifacts, self.estimates, clock=lambda: self.seconds)
 
     def told(self, before: Job | None, after: Job) -> list[Emission]:
         """Return what is sent for a change."""
@@ -75,10 +77,10 @@ def test_a_queued_job_is_confirmed_and_has_a_place(desk: Desk) -> None:
 
 
 def test_a_job_handed_back_is_not_confirmed_again(desk: Desk) -> None:
-    """It just waits once more."""
+    """It just waits once more, from the beginning."""
     desk.jobs.add(JOB)
 
-    assert ["queue_status", "queue_position"] == names(
+    assert ["queue_status", "queue_position", "progress_update", "progress"] == names(
         desk.told(started(), started().handed_back())
     )
 
@@ -130,15 +132,18 @@ def test_a_change_of_state_is_told_at_once(desk: Desk) -> None:
     assert ["queue_status"] == names(told)
 
 
-def test_a_second_attempt_never_goes_back(desk: Desk) -> None:
-    """Until it is further than the first was."""
+def test_a_second_attempt_begins_anew(desk: Desk) -> None:
+    """At 0, said once; then it is as far as it is, though the first was further."""
     job = started().evolved(stage="transforming", progress=0.5)
     desk.told(JOB, job)
     again = job.handed_back()
-    desk.seconds = 10
-    second = desk.told(again, again.started(worker="w", lease=KEEP))
+    told = desk.told(job, again)
+    second = again.started(worker="w", lease=KEEP)
+    for seconds, after in ((10, second), (20, second.evolved(stage="x", progress=0.25))):
+        desk.seconds = seconds
+        told += desk.told(again, after)
 
-    assert [] == payloads(second, "progress_update")
+    assert [0, 25] == [each["progress"] for each in payloads(told, "progress_update")]
 
 
 @given(st.lists(st.floats(0, 1), max_size=20), st.lists(st.floats(0, 2), min_size=20, max_size=20))
@@ -233,7 +238,7 @@ def test_who_waits_is_told_when_another_starts(desk: Desk) -> None:
 def test_followers_get_the_view_of_every_change(desk: Desk) -> None:
     """In the room of the job, with its place while it waits."""
     desk.jobs.add(JOB)
-    translate = emissions.translators(desk.artifacts, desk.jobs)[0]
+    translate = emissions.translators(desk.artifacts, desk.estimates)[0]
     waiting, running = (
         next(iter(translate(event)))
         for event in (Event(EventName.QUEUED, JOB), Event(EventName.STARTED, started()))
@@ -254,7 +259,7 @@ def previewed(desk: Desk) -> tuple[Job, Job]:
 
 def test_followers_are_told_of_a_preview_by_itself(desk: Desk) -> None:
     """After the view, which shows it as well."""
-    translate = emissions.translators(desk.artifacts, desk.jobs)[0]
+    translate = emissions.translators(desk.artifacts, desk.estimates)[0]
     view, preview = translate(event_of(*previewed(desk)))
 
     assert ("job", "preview") == (view.name, preview.name)
@@ -263,6 +268,22 @@ def test_followers_are_told_of_a_preview_by_itself(desk: Desk) -> None:
     assert ("preview.wav", "preview") == (
         preview.payload["artifacts"][0]["name"],
         preview.payload["artifacts"][0]["role"],
+    )
+
+
+def test_followers_are_told_that_a_job_begins_anew(desk: Desk) -> None:
+    """By a message of its own, before the view that is back at 0."""
+    desk.jobs.add(JOB)
+    translate = emissions.translators(desk.artifacts, desk.estimates)[0]
+    lost = started().evolved(progress=0.5)
+    restarted, view = translate(event_of(lost, lost.handed_back()))
+
+    assert ("restarted", "job") == (restarted.name, view.name)
+    assert {"job_id": JOB.id, "version": 3, "attempt": 1} == restarted.payload
+    assert (0.0, 3, "queued") == (
+        view.payload["progress"],
+        view.payload["version"],
+        view.payload["status"],
     )
 
 
@@ -280,20 +301,25 @@ def test_older_clients_are_told_of_no_preview(desk: Desk) -> None:
 def test_a_view_has_only_numbers_that_json_has(desk: Desk) -> None:
     """What is not a number is null, also for browsers."""
     job = started().evolved(report={"bpm": float("nan")})
-    view = emissions.job_view(job, position=None, artifacts=desk.artifacts)
+    view = emissions.job_view(job, outlook=NOTHING, artifacts=desk.artifacts)
 
     assert {"bpm": None} == view["report"]
 
 
 def test_where_sessions_stand_is_known_with_place_and_estimate(desk: Desk) -> None:
     """The one that runs, and those that moved up by its start."""
+    done = replace(JOB, id="d", session_id=None)
+    desk.jobs.add(done)
+    desk.jobs.update(done, started(done))
+    ended = desk.done(started(done))
+    desk.jobs.update(started(done), replace(ended, started_at=ended.ended_at - KEEP))
     running = replace(JOB, id="r", session_id="first")
     waiting = [replace(JOB, id=each, session_id=each) for each in ("second", "third")]
     for job in (running, *waiting, replace(JOB, id="z", session_id=None)):
         desk.jobs.add(job)
-    started = running.started(worker="w", lease=KEEP)
-    desk.jobs.update(running, started)
-    found = list(emissions.standings(event_of(running, started), jobs=desk.jobs))
+    begun = started(running)
+    desk.jobs.update(running, begun)
+    found = list(emissions.standings(event_of(running, begun), estimates=desk.estimates))
 
     assert [("first", 0), ("second", 1), ("third", 2)] == [
         (each["session_id"], each["position"]) for each in found
@@ -308,4 +334,6 @@ def test_progress_moves_nobody(desk: Desk) -> None:
     desk.jobs.add(replace(JOB, id="other", session_id="other"))
     event = event_of(started, started.evolved(progress=0.5))
 
-    assert ["daw"] == [each["session_id"] for each in emissions.standings(event, jobs=desk.jobs)]
+    told = emissions.standings(event, estimates=desk.estimates)
+
+    assert ["daw"] == [each["session_id"] for each in told]

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from server import errors
+from server.jobs.estimates import Outlook
 from server.jobs.record import Job, JobError, Status
 from server.web.plugin import wording
 
@@ -50,8 +51,9 @@ def test_only_a_finished_job_is_at_a_hundred() -> None:
 
 
 def test_a_place_in_the_queue_counts_from_one() -> None:
-    """With a guess of the wait; a running job has neither."""
-    third = wording.queue_status(QUEUED, ahead=2, total=4)
+    """With an estimate of the wait; a running job has neither."""
+    before_it = Outlook(ahead=2, total=4, wait_seconds=30.0, eta_seconds=44.2)
+    third = wording.queue_status(QUEUED, before_it)
     running = wording.queue_status(WARMING)
 
     assert (3, 4, 45) == (third["position"], third["total_queued"], third["estimated_seconds"])
@@ -61,6 +63,16 @@ def test_a_place_in_the_queue_counts_from_one() -> None:
         running["estimated_seconds"],
         running["estimated_time"],
     )
+
+
+def test_without_history_nothing_is_estimated() -> None:
+    """Null and 0, and the sentence leaves it out."""
+    third = wording.queue_status(
+        QUEUED, Outlook(ahead=2, total=4, wait_seconds=None, eta_seconds=None)
+    )
+
+    assert (None, 0) == (third["estimated_time"], third["estimated_seconds"])
+    assert "You are number 3 in the queue." == third["message"]
 
 
 @pytest.mark.parametrize(

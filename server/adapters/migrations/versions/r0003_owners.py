@@ -29,7 +29,13 @@ def downgrade() -> None:
     """Drop them."""
     for table in ("deliveries", "secrets", "keys", "events"):
         op.drop_table(table)
-    for index in ("jobs_by_replay", "jobs_by_owner", "one_job_an_idempotency_key"):
+    for index in (
+        "jobs_by_kind_and_end",
+        "jobs_by_end",
+        "jobs_by_replay",
+        "jobs_by_owner",
+        "one_job_an_idempotency_key",
+    ):
         op.drop_index(index, "jobs")
     op.drop_column("workers", "memory_mb")
     for table in ("sessions", "artifacts"):
@@ -42,6 +48,8 @@ def _index_jobs() -> None:
     op.create_index("one_job_an_idempotency_key", "jobs", ["idempotency_key"], unique=True)
     op.create_index("jobs_by_owner", "jobs", ["owner", "status", "created_at"])
     op.create_index("jobs_by_replay", "jobs", ["replay_of"])
+    op.create_index("jobs_by_end", "jobs", ["ended_at"])
+    op.create_index("jobs_by_kind_and_end", "jobs", ["kind", "ended_at"])
 
 
 def _make_events() -> None:
