@@ -50,7 +50,7 @@ _CARDS = (
     EngineCard(
         name="melodyflow",
         module="server.engines.melodyflow.opening",
-        offers=frozenset({"transforms"}),
+        offers=frozenset({"transforms", "inpaints"}),
         summary=(
             "Meta's MelodyFlow: inverts a clip to a flow step and plays it again under other "
             "words, on a graphics card."
@@ -60,7 +60,7 @@ _CARDS = (
     EngineCard(
         name="arranger",
         module="server.engines.arranger.engine",
-        offers=frozenset({"transforms"}),
+        offers=frozenset({"transforms", "inpaints"}),
         summary=(
             "Hears the notes, chords and drums of a clip and plays them with other instruments, "
             "on the CPU."

@@ -7,9 +7,9 @@ from pydantic import ValidationError
 
 from server import errors
 from server.jobs.kind import JobSpec, Kind, Kinds, refusal_of
-from server.kinds import transform
+from server.kinds import inpaint, transform
 
-_MODULES: tuple[Kind, ...] = (transform,)
+_MODULES: tuple[Kind, ...] = (transform, inpaint)
 
 KINDS: Kinds = {kind.NAME: kind for kind in _MODULES}
 

@@ -13,7 +13,7 @@ from server.kinds.choices import CUSTOM, Choice, Prompt
 from server.kinds.fields import EngineName, Format, Seconds, Seed, Tempo, random_seed
 from server.kinds.insertions import Excerpt
 from server.kinds.paintings import Canvas
-from server.media import codec
+from server.media.bounded import READERS
 
 if TYPE_CHECKING:
     pass
@@ -118,7 +118,7 @@ def run(spec: Spec, ctx: Context) -> None:
     """Decode, listen, paint, join, choose the best, store."""
     engine: Inpaints = ctx.engine(spec.engine, CAPABILITY)
     listened = ctx.stage("listening", 0.02, 0.1)
-    source = codec.decode(ctx.read(spec.source), max_seconds=ctx.source_seconds)
+    source = READERS.decode(ctx.read(spec.source), max_seconds=ctx.source_seconds)
     canvas = paintings.canvas(source, spec.windows, in_bars=spec.mode == "bars", bpm=spec.bpm)
     listened(1, 1)
     groups = insertions.excerpts(

@@ -19,6 +19,7 @@ from server.web import (
     errors,
     happenings,
     health,
+    inpaint,
     jobs,
     juce,
     keys,
@@ -36,7 +37,19 @@ from server.web.services import Services
 LARGEST_SOCKET_MESSAGE = 100_000_000
 """Bytes of one Socket.IO message: three minutes of 16-bit stereo as base64, and to spare."""
 
-NOUNS = (jobs, happenings, artifacts, catalog, health, metrics, admin, legacy, juce, studio)
+NOUNS = (
+    jobs,
+    happenings,
+    inpaint,
+    artifacts,
+    catalog,
+    health,
+    metrics,
+    admin,
+    legacy,
+    juce,
+    studio,
+)
 
 EXPOSED_HEADERS = (
     "Content-Disposition",

@@ -143,6 +143,16 @@ def job_request() -> dict[str, Any]:
     }
 
 
+def order_request(kind: str) -> dict[str, Any]:
+    """Return the description of what a route for one kind of job takes."""
+    return {
+        "content": {
+            "application/json": {"schema": _order_without_kind(kind, _AUDIO)},
+            "multipart/form-data": {"schema": _order_without_kind(kind, _BINARY)},
+        }
+    }
+
+
 def form_request(model: type[BaseModel], *, file_field: str) -> dict[str, Any]:
     """Return the description of a body that is JSON or a form with a file."""
     schema = model.model_json_schema()
@@ -161,6 +171,12 @@ def upload_request() -> dict[str, Any]:
     types = [each.media_type.partition(";")[0] for each in formats.FORMATS.values()]
     raw = {media_type: {"schema": _BINARY} for media_type in types}
     return {"content": {"multipart/form-data": {"schema": form}, **raw}}
+
+
+def _order_without_kind(name: str, audio: Mapping[str, Any]) -> dict[str, Any]:
+    schema = _order(name, audio)
+    del schema["properties"]["kind"]
+    return schema
 
 
 def _order(name: str, audio: Mapping[str, Any]) -> dict[str, Any]:

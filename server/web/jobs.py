@@ -63,12 +63,19 @@ class Asking(BaseModel):
 )
 def submit(query: Asking, header: parsing.IdempotencyHeader) -> Response:
     """Submit a job: 202, or 200 when the same request under the same key did so before."""
+    return submitted(query, header)
+
+
+def submitted(
+    query: Asking, header: parsing.IdempotencyHeader, *, kind: str | None = None
+) -> Response:
+    """Submit what the present request asks for; a route for one kind of job names it."""
     with parsing.submission("audio") as sent:
-        order = replace(_order(sent), once=intake.once(header.key, sent))
+        order = replace(order_of(sent, kind=kind), once=intake.once(header.key, sent))
         if query.dry_run:
             return views.ForecastView.of(intake.forecast(current(), order)).answer()
         taken = intake.submit(current(), order)
-    return _confirmed(taken)
+    return confirmed(taken)
 
 
 @api.post(
@@ -84,7 +91,7 @@ def replay(path: JobPath, header: parsing.IdempotencyHeader) -> Response:
     order = replays.order(job, once=intake.once(header.key, sent))
     if intake.earlier(current(), order.once) is None and not replays.has_source(current(), order):
         return views.ExpiredJob.of(job, replays.NO_SOURCE).answer(410)
-    return _confirmed(intake.submit(current(), order))
+    return confirmed(intake.submit(current(), order))
 
 
 @api.get(
@@ -107,10 +114,12 @@ def cancel(path: JobPath) -> Response:
     return _shown(job, status=200 if job.status.is_final else 202)
 
 
-def _order(sent: parsing.Submission) -> intake.Order:
+def order_of(sent: parsing.Submission, *, kind: str | None = None) -> intake.Order:
+    """Return the order in a request; without a kind the request names it."""
     parameters = dict(sent.fields)
+    named = kind or parsing.word(parameters.pop("kind", "transform"), field="kind")
     return intake.Order(
-        kind=kinds.kind_named(parsing.word(parameters.pop("kind", "transform"), field="kind")),
+        kind=kinds.kind_named(named),
         session_id=parsing.session_id(parameters.pop("session_id", None)),
         webhook=webhooks.address(parameters.pop("webhook", None)),
         parameters=parameters,
@@ -118,7 +127,8 @@ def _order(sent: parsing.Submission) -> intake.Order:
     )
 
 
-def _confirmed(taken: intake.Taken) -> Response:
+def confirmed(taken: intake.Taken) -> Response:
+    """Confirm a job, or show again which one the same request had made."""
     job = taken.job
     receipt = views.Receipt.of(job, outlook=current().jobs.outlook(job))
     return receipt.answer(202 if taken.is_new else 200, Location=f"/jobs/{job.id}")
