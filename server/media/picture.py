@@ -5,7 +5,7 @@ used, so that nothing global is configured and threads do not meet.
 """
 
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -60,12 +60,19 @@ _AMOUNTS = {
 
 
 def comparison_picture(
-    source: Clip, result: Clip, *, titles: tuple[str, str], kept: Mapping[str, Any] | None = None
+    source: Clip,
+    result: Clip,
+    *,
+    titles: tuple[str, str],
+    kept: Mapping[str, Any] | None = None,
+    inserts: Sequence[Mapping[str, Any]] = (),
 ) -> bytes:
     """Return a PNG, 1600 by 1000 pixels, with the source on the left and the result on the right.
 
     Both sides share every scale: seconds, amplitude, frequency, decibels. With `kept`, what
     `Comparison.as_dict` returned and a job's report stores, its gates and key figures stand below.
+    `inserts` are the windows of an inpainting as its report has them: they are shaded on both
+    sides, and the verdicts of the first stand below instead.
     """
     from matplotlib.figure import Figure  # noqa: PLC0415 - half a second that few processes need
 
@@ -83,7 +90,11 @@ def comparison_picture(
         _draw_spectrum(axes[1][column], spectra[column], clip.seconds, top_db)
         _draw_chroma(axes[2][column], clip)
     _label(axes, max(clip.seconds for clip in clips))
-    if kept is not None:
+    for insert in inserts:
+        _mark(axes, insert["start_seconds"], insert["end_seconds"])
+    if inserts:
+        _write_insert(figure.add_axes((0.0, 0.0, 1.0, 0.1)), inserts[0])
+    elif kept is not None:
         _write_figures(figure.add_axes((0.0, 0.0, 1.0, 0.1)), kept)
     file = io.BytesIO()
     figure.savefig(file, format="png")
@@ -148,7 +159,50 @@ def _label(axes: list[list["Axes"]], seconds: float) -> None:
         each.set_xlabel("Seconds", fontsize=12, color=_INK)
 
 
+def _mark(axes: list[list["Axes"]], start: float, end: float) -> None:
+    """Shade a window, and draw its two seams through all views."""
+    for column, colour in enumerate(_COLOURS):
+        for row in range(3):
+            view = axes[row][column]
+            if row == 0:
+                view.axvspan(start, end, color=colour, alpha=0.15, linewidth=0)
+            for seam in (start, end):
+                view.axvline(seam, color=_INK if row == 0 else "white", linewidth=1.5, ls="--")
+
+
 # Figures
+
+
+def _write_insert(axes: "Axes", insert: Mapping[str, Any]) -> None:
+    """Write the verdict on an insert and on its two seams, then each gate in its colour."""
+    axes.set_axis_off()
+    axes.set(xlim=(0, 1), ylim=(0, 1))
+    lines: list[list[tuple[str, Verdict]]] = [
+        [(f"Verdict: {insert['verdict']}", insert["verdict"])]
+    ]
+    for end, seam in insert["seams"].items():
+        if seam:
+            text = f"Seam at its {end}, {seam['seconds']:.2f} s: {seam['verdict']}"
+            lines[0].append((text, seam["verdict"]))
+    lines.append(
+        [
+            (f"{name.capitalize()} {_measured(gate)}", gate["verdict"])
+            for name, gate in insert["gates"].items()
+        ]
+    )
+    for height, size, words in zip((0.75, 0.2), (14, 12), lines, strict=True):
+        for number, (text, verdict) in enumerate(words):
+            place = (number + 0.5) / len(words)
+            colour = _VERDICT_COLOURS[verdict]
+            axes.text(place, height, text, fontsize=size, ha="center", color=colour)
+
+
+def _measured(gate: Mapping[str, Any]) -> str:
+    """Return a gate's value with its unit, where that is a word of music."""
+    if gate["value"] is None:
+        return "–"
+    unit = gate["unit"] if gate["unit"] in ("ms", "LU", "dB", "semitones") else ""
+    return f"{gate['value']:.3g} {unit}".strip().replace("-", "−")
 
 
 def _write_figures(axes: "Axes", kept: Mapping[str, Any]) -> None:

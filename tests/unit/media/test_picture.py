@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from server.media import analysis, picture
+from server.media import analysis, insert, picture
 from server.media.clip import Clip
+from server.media.window import Window
 from tests import music
 
 
@@ -88,3 +89,21 @@ def test_importing_the_picture_does_not_import_matplotlib() -> None:
     )
 
     assert ["False", "True", "False"] == done.stdout.split()
+
+
+def test_the_window_of_an_insert_is_marked_and_judged() -> None:
+    """Shaded on both sides, with the verdicts of its seams at the foot."""
+    song = music.riff(seconds=4).clip
+    part = Window(song.sample_rate, 2 * song.sample_rate)
+    fits = insert.measure(song, song, part, overlap=1323, beats=None).as_dict()
+    told = {"start_seconds": 1.0, "end_seconds": 2.0, **fits}
+
+    plain = pixels(picture.comparison_picture(song, song, titles=("a", "b")))
+    marked = pixels(picture.comparison_picture(song, song, titles=("a", "b"), inserts=[told]))
+
+    assert 0.01 < darkness(marked[910:])
+    changed = np.abs(plain - marked)[50:200, :, :3].max(axis=(0, 2)) > 0.02
+    for left, right in ((88, 812), (845, 1590)):
+        width = right - left
+        assert changed[left + width * 3 // 10 : left + width * 45 // 100].all()
+        assert not changed[left + width * 6 // 10 : right].any()
