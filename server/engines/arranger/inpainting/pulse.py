@@ -1,12 +1,13 @@
 """The beat through a gap: one grid that both sides keep, bent where they do not agree.
 
-A grid of one tempo is fitted to the onsets of all heard stretches at once. Then its error is
-followed from passage to passage; where that is more than chance, a smooth curve through the errors
-bends the grid, also where nothing was heard. Knows onset envelopes; nothing of pitches or bars.
+A grid of one tempo is fitted to the onsets of all heard stretches at once. Where each stretch is
+clearly met better by a tempo of its own, each keeps that, and the tempo changes evenly in between.
+Knows onset envelopes; nothing of pitches or bars.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,19 +28,9 @@ share of the beat (first) or seconds to either side, and seconds a step."""
 _SIDE_REACHES = ((0.04, 81, 0.5, 0.006), *_REACHES[1:])
 _HALF_BEAT = 0.5
 _BEATS_A_BAR = 4
-_PASSAGE_SECONDS = 6.0
-_PASSAGE_STEP_SECONDS = 1.5
-_FEWEST_BEATS = 4
-_FOLLOWED_SECONDS = 0.06
-_OFFSET_STEP_SECONDS = 0.002
-_CHANCE_SECONDS = 0.015
-"""Errors of a grid that wander by less are those of measuring them."""
-
-_CLEAR = 1.5
-_UNEVEN_SECONDS = 0.02
-
 _LONG_SIDE_SECONDS = 4.0
-_CLEARLY_BETTER = 1.1
+_STRETCH_SECONDS = 7.0
+_CLEARLY_BETTER = 1.05
 """Where every side by itself is that much clearer than one tempo for all, they have their own."""
 
 _BETWEEN = 0.25
@@ -83,12 +74,7 @@ def find(
     sides = _sides(line, (smooth, low), heard)
     if sides:
         beats = _joined(sides, seconds, clarity)
-    bent = _bent(beats, smooth, heard)
-    return Pulse(
-        bent or beats,
-        is_audible=bpm is not None or pulse.is_audible,
-        bends=bent is not None or bool(sides),
-    )
+    return Pulse(beats, is_audible=bpm is not None or pulse.is_audible, bends=bool(sides))
 
 
 def _flattened(envelope: Samples) -> Samples:
@@ -212,9 +198,7 @@ def _sides(
 ) -> list[tuple[Span, _Line]]:
     """Return each long stretch with a line of its own; none where the one line does as well."""
     found, share = [], []
-    for span in heard:
-        if span.seconds < _LONG_SIDE_SECONDS:
-            continue
+    for span in _stretches(heard):
         middle = (span.start + span.end) / 2
         own = _line(line.period, middle, _SIDE_REACHES, envelopes, [span])
         mine, common = (_score(each, envelopes[0], span) for each in (own, line))
@@ -222,6 +206,16 @@ def _sides(
         share.append(mine / max(common, 1e-9))
     differ = len(found) > 1 and float(np.mean(share)) > _CLEARLY_BETTER
     return found if differ else []
+
+
+def _stretches(heard: Sequence[Span]) -> list[Span]:
+    """Return the long stretches, and very long ones in equal parts: tempo changes there too."""
+    found = []
+    for span in heard:
+        parts = max(1, int(span.seconds / _STRETCH_SECONDS))
+        edges = np.linspace(span.start, span.end, parts + 1).tolist()
+        found += [Span(start, end) for start, end in pairwise(edges)]
+    return [span for span in found if span.seconds >= _LONG_SIDE_SECONDS]
 
 
 def _score(line: _Line, smooth: Times, span: Span) -> float:
@@ -273,59 +267,6 @@ def _between(start: float, end: float, before: float, after: float) -> Times:
         + count * before * share * rest**2
         - count * after * share**2 * rest
     )
-
-
-def _bent(beats: Beats, smooth: Times, heard: Sequence[Span]) -> Beats | None:
-    """Return the beats moved onto the onsets of every passage, None where they lie there."""
-    errors = _errors(beats, smooth, heard)
-    if errors.shape[0] < 3 or float(np.ptp(errors[:, 1])) < _CHANCE_SECONDS:
-        return None
-    degree = min(3, errors.shape[0] - 2)
-    curve = np.polynomial.Polynomial.fit(errors[:, 0], errors[:, 1], degree, w=errors[:, 2])
-    moved = beats.times + np.asarray(curve(beats.times))
-    missed = float(np.sqrt(np.mean(np.square(errors[:, 1] - curve(errors[:, 0])))))
-    if missed > _UNEVEN_SECONDS:
-        moved = beats.times + np.interp(beats.times, errors[:, 0], errors[:, 1])
-    period = float(np.median(np.diff(moved)))
-    return Beats(60.0 / period, beats.confidence, False, np.maximum.accumulate(moved))
-
-
-def _errors(beats: Beats, smooth: Times, heard: Sequence[Span]) -> Times:
-    """Return when, by how much and how clearly the beats are early in passages, `[P, 3]`.
-
-    Each passage is searched around the error of the one before, so that the track cannot jump to a
-    neighbouring semiquaver.
-    """
-    found: list[tuple[float, float, float]] = []
-    expected = 0.0
-    for start, end in _passages(heard):
-        inside = beats.times[(beats.times >= start) & (beats.times < end)]
-        if inside.size < _FEWEST_BEATS:
-            continue
-        offsets = expected + np.arange(
-            -_FOLLOWED_SECONDS, _FOLLOWED_SECONDS + 1e-6, _OFFSET_STEP_SECONDS
-        )
-        half = inside + 0.5 * 60.0 / beats.bpm
-        scores = sum(
-            share * _at(smooth, times + offsets[:, None]).mean(axis=1)
-            for share, times in ((1.0, inside), (_HALF_BEAT, half[half < end]))
-        )
-        clarity = float(np.max(scores) / max(float(np.mean(scores)), 1e-9))
-        if clarity > _CLEAR:
-            expected = float(offsets[int(np.argmax(scores))])
-            found.append((float(inside.mean()), expected, clarity))
-    return np.array(found, np.float64).reshape(-1, 3)
-
-
-def _passages(heard: Sequence[Span]) -> list[tuple[float, float]]:
-    """Return overlapping passages, none of which reaches over a gap."""
-    return [
-        (start, min(start + _PASSAGE_SECONDS, span.end))
-        for span in heard
-        for start in np.arange(
-            span.start, max(span.end - _PASSAGE_SECONDS, span.start) + 1e-6, _PASSAGE_STEP_SECONDS
-        ).tolist()
-    ]
 
 
 def is_known(start: float, end: float, heard: Sequence[Span]) -> bool:

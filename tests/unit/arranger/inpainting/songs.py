@@ -74,14 +74,15 @@ def _mixed(one: Clip, other: Clip) -> Clip:
 def bent(piece: Piece, share: float) -> Piece:
     """Return a piece whose tempo rises evenly by a share; all else is as it was."""
     seconds = piece.clip.seconds
+    return warped(piece, lambda time: time - share / seconds * time * time / 2)
 
-    def when(time: float) -> float:
-        return time - share / seconds * time * time / 2
 
+def warped(piece: Piece, when: Callable[[float], float]) -> Piece:
+    """Return a piece with every note and beat at another time; `when` must rise."""
     notes = [_moved(note, when) for note in piece.notes]
     strokes = [replace(each, start_seconds=when(each.start_seconds)) for each in piece.strokes]
     rate = piece.clip.sample_rate
-    played = music._play(notes, strokes, "keys", when(seconds), rate)
+    played = music._play(notes, strokes, "keys", when(piece.clip.seconds), rate)
     beats = np.array([when(float(beat)) for beat in piece.beats])
     return replace(piece, clip=Clip(played, rate), beats=beats, notes=tuple(notes))
 

@@ -76,6 +76,16 @@ def test_where_the_sides_disagree_the_tempo_changes_in_between(share: float) -> 
     assert keeps_the_grid(piece, heard.beats.times, window)
 
 
+def test_a_tempo_that_changes_is_carried_over_the_seam_of_an_open_end() -> None:
+    piece = songs.bent(music.band(132.0, seconds=26.0, seed=1), 0.02)
+    window = songs.window_of(piece.clip, 21.0, 25.0)
+    late = errors(
+        piece, found(piece.clip, Window(window.start, piece.clip.length)).beats.times, window
+    )
+
+    assert np.abs(late[:5]).max() <= LAG_SECONDS
+
+
 def test_a_grid_of_one_tempo_is_refused_where_the_tempo_changes() -> None:
     piece = songs.bent(music.band(110.0, seconds=28.0, seed=1), 0.03)
     window = songs.window_of(piece.clip, 9.1, 16.8)
