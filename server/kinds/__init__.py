@@ -7,9 +7,9 @@ from pydantic import ValidationError
 
 from server import errors
 from server.jobs.kind import JobSpec, Kind, Kinds, refusal_of
-from server.kinds import inpaint, transform
+from server.kinds import inpaint, suggest, transform
 
-_MODULES: tuple[Kind, ...] = (transform, inpaint)
+_MODULES: tuple[Kind, ...] = (transform, inpaint, suggest)
 
 KINDS: Kinds = {kind.NAME: kind for kind in _MODULES}
 

@@ -9,7 +9,7 @@ from server.jobs.context import Context
 from server.jobs.kind import JobSpec, Number
 from server.kinds import recipe
 from server.kinds.insertions import LONGEST_SECONDS, SHORTEST_SECONDS
-from server.media import codec
+from server.media.bounded import READERS
 
 NAME = "suggest"
 QUEUE = "audio"
@@ -46,7 +46,7 @@ def run(spec: Spec, ctx: Context) -> None:
     from server.media import placement  # noqa: PLC0415
 
     ctx.report(0.02, stage="reading")
-    source = codec.decode(ctx.read(spec.source), max_seconds=ctx.source_seconds)
+    source = READERS.decode(ctx.read(spec.source), max_seconds=ctx.source_seconds)
     ctx.report(0.2, stage="listening")
     found = placement.suggest(source, seconds=spec.seconds, count=spec.count)
     report: dict[str, Any] = {

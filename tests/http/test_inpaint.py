@@ -256,3 +256,34 @@ def test_form_and_json_of_windows_are_the_same(here: World) -> None:
     _, second = done(here, seed=3, windows=json.dumps(WINDOWS))
 
     np.testing.assert_array_equal(first.samples, second.samples)
+
+
+def test_places_are_suggested_with_reasons_and_can_be_painted(here: World) -> None:
+    song = pybase64.b64encode(codec.encode(music.riff(seconds=24.0).clip, "wav")).decode()
+    asked = {"audio": song, "seconds": 4, "count": 2}
+    found = here.json(here.client.post("/inpaint/suggest", json=asked))
+
+    assert 2 == len(found["suggestions"])
+    first = found["suggestions"][0]
+    assert {"start_seconds", "end_seconds", "bars", "score", "reasons"} <= set(first)
+    assert first["reasons"]
+    job, _ = done(
+        here,
+        audio=None,
+        source=found["source"],
+        windows=[[first["start_seconds"], first["end_seconds"]]],
+    )
+    assert job["report"]["outside"]["identical"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "field"),
+    [({"seconds": 5}, "seconds"), ({"seconds": 0}, "seconds"), ({"count": 0}, "count")],
+)
+def test_a_wrong_question_is_refused_by_field(
+    here: World, asked: dict[str, Any], field: str
+) -> None:
+    sound = sounds.base64_wav(SECONDS)
+    answer = here.client.post("/inpaint/suggest", json={"audio": sound, **asked})
+
+    assert (422, field) == (answer.status_code, answer.get_json()["error"]["field"])
