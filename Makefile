@@ -22,15 +22,18 @@ then echo "$$((SECONDS - started)) s"; else echo 'failed'; false; fi
 endef
 explain = { echo; tail -n 15 $(LOG); echo; echo 'The whole log is in $(LOG).'; exit 1; }
 
-.PHONY: help venv assets demo serve test lint bench constraints clean
+.PHONY: help venv assets demo demo-ad serve test lint bench constraints clean
 
 help:  ## Show this list
 	@echo 'Audio in, a preset or a sentence in, the same music out played by something else.'; echo
-	@sed -nE 's/^([a-z]+):[^#]*## (.*)/  make \1|\2/p' Makefile | column -t -s '|' 2>/dev/null \
-		|| sed -nE 's/^([a-z]+):[^#]*## (.*)/  make \1\t\2/p' Makefile
+	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1|\2/p' Makefile | column -t -s '|' 2>/dev/null \
+		|| sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/p' Makefile
 
 demo: venv  ## Play the bundled riff as a string quartet, into demo/
 	@$(PYTHON) -m server demo
+
+demo-ad: venv  ## Put an advertisement into a bundled song where it fits, into demo/
+	@$(PYTHON) -m server demo-ad
 
 serve: venv  ## Run everything on this machine: web, worker, queue, database
 	@$(PYTHON) -m server serve

@@ -34,7 +34,7 @@ def _parser(arguments: Sequence[str]) -> ArgumentParser:
     for name, summary in COMMANDS.items():
         subparser = subcommands.add_parser(name, help=summary, description=summary)
         if name in arguments[:1]:
-            command = import_module(f"server.cli.{name}")
+            command = import_module(f"server.cli.{name.replace('-', '_')}")
             command.add_arguments(subparser)
             subparser.set_defaults(run=command.run)
     return parser

@@ -8,6 +8,7 @@ COMMANDS: Mapping[str, str] = {
     "worker": "run one worker (needs REDIS_URL)",
     "transform": "play one file with something else, without a server",
     "demo": "start everything, play the bundled riff as a string quartet, stop everything",
+    "demo-ad": "put an advertisement into a bundled song where it fits, and draw it",
     "presets": "list the presets and their prompts",
     "engines": "list the engines and whether they work here",
     "models": "fetch, convert, check and list the weights that the networks play with",

@@ -44,8 +44,16 @@ class Client:
         Raises:
             ServerSaidNo: it was refused.
         """
+        return self.post("/jobs", audio, **parameters)
+
+    def post(self, path: str, audio: Path, **parameters: str | float) -> Facts:
+        """Upload a file with parameters to a route and return what it answers.
+
+        Raises:
+            ServerSaidNo: it was refused.
+        """
         with audio.open("rb") as file:
-            return self._json("POST", "/jobs", data=parameters, files={"audio": (audio.name, file)})
+            return self._json("POST", path, data=parameters, files={"audio": (audio.name, file)})
 
     def get(self, path: str) -> Facts:
         """Return what a route answers.

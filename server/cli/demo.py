@@ -39,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
     log = args.output_dir / "server.log"
     stem = args.output_dir / f"riff-{args.variation}"
     try:
-        with _server(settings, log) as (server, end):
+        with running(settings, log) as (server, end):
             console.say(f"The server listens on {server.url}.")
             facts, data = _played(server, args.variation)
             end()  # it stops while the picture is drawn
@@ -92,7 +92,7 @@ def _drawing_tools_at_hand() -> Iterator[None]:
 
 
 @contextmanager
-def _server(settings: Settings, log: Path) -> Iterator[tuple[client.Client, Callable[[], None]]]:
+def running(settings: Settings, log: Path) -> Iterator[tuple[client.Client, Callable[[], None]]]:
     """Run `serve` as a process of its own on data of its own, until the block ends.
 
     Yields a client of it and what asks it to end; the end of the block waits until it has.
