@@ -132,7 +132,10 @@ def paint(
         passage = _placed(played, section.span.start, whole, canvas.source)
         samples[:, whole.start : whole.end] = _levelled(passage, canvas, window, whole).samples
         made.append(_facts(section, score, window, canvas.source.sample_rate))
-    return Take(canvas.source.with_samples(samples), {"windows": made})
+    facts: dict[str, Any] = {"windows": made}
+    if canvas.context.has_pulse:
+        facts["groove"] = canvas.groove.as_dict()
+    return Take(canvas.source.with_samples(samples), facts)
 
 
 def _span(canvas: Canvas, window: Window) -> Span:

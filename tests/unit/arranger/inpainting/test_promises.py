@@ -270,6 +270,7 @@ def test_the_songs_drummer_goes_on_unless_nobody_wants_him() -> None:
     )
 
     assert with_him.heard["drums"] > 12
+    assert "snare" in with_him.made["groove"]["drums"]
     assert with_him.made["windows"][0]["strokes"] > 8
     assert without.made["windows"][0]["strokes"] == 0
     assert "no drums" in without.understood
