@@ -126,11 +126,13 @@ def _values(
     sides: tuple[Window, Window],
 ) -> dict[str, float]:
     natural, found = (_peak_flux(each, joint, source.sample_rate) for each in fluxes)
-    step = _loudness_step(result, sides) - _loudness_step(source, sides)
+    step = _loudness_step(result, sides)
+    # a chorus that begins here may go on rising, and what replaces it may as well not
+    change = min(abs(step), abs(step - _loudness_step(source, sides)))
     return {
         "click": click(result, joint),
         "flux": max(0.0, found - _MASKED * natural),
-        "loudness": abs(step),
+        "loudness": change,
     }
 
 
