@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from obstore.store import MemoryStore, ObjectStore
 
-from server.adapters import migrate, rq_queue, webhook_signature
+from server.adapters import migrate, rq_queue
 from server.adapters.artifacts import StoredArtifacts, open_store
 from server.adapters.attendance import Attendance
 from server.adapters.database import Database
@@ -236,32 +236,6 @@ def open_keys(settings: Settings) -> Iterator[Keys]:
         yield SqlKeys(record.database)
 
 
-def webhook_secret(settings: Settings, *, owner: str | None) -> str:
-    """Return what the webhooks of an owner's jobs are signed with, as receivers take it.
-
-    Raises:
-        errors.Unavailable: the database does not answer.
-    """
-    record = open_record(settings)
-    with closing(record.database):
-        master = SqlSecrets(record.database).get(webhook_signature.SECRET_NAME)
-    return webhook_signature.shown(webhook_signature.secret_of(owner, master=master))
-
-
-@contextmanager
-def desk(settings: Settings) -> Iterator[JobService]:
-    """Yield what an operator may do with jobs on the record alone, whether a server runs or not."""
-    record = open_record(settings)
-    with closing(record.database):
-        yield JobService(
-            jobs=record.jobs,
-            queue=Unattended(),
-            events=Silence(),
-            max_waiting=settings.max_waiting_jobs,
-            keep=_keep(settings),
-        )
-
-
 @contextmanager
 def local(
     settings: Settings,
@@ -363,10 +337,9 @@ def _statistics(record: Record) -> SqlStatistics:
 def _courier(settings: Settings, record: Record) -> "Courier":
     from server.adapters.courier import Courier, Post  # noqa: PLC0415 - workers alone send
 
-    secrets = SqlSecrets(record.database)
     return Courier(
         record.deliveries,
-        master=partial(secrets.get, webhook_signature.SECRET_NAME),
+        secrets=SqlSecrets(record.database),
         post=Post(allowed=settings.webhook_hosts),
     )
 
