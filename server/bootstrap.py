@@ -38,9 +38,9 @@ from server.adapters.worker_store import SqlWorkers
 from server.config import Settings
 from server.engines.catalog import ENGINES, EngineCard
 from server.engines.residency import Residency
+from server.jobs.alone import Silence, Unattended
 from server.jobs.dispatch import Dispatch
 from server.jobs.estimates import Estimates
-from server.jobs.events import Event
 from server.jobs.janitor import Janitor
 from server.jobs.keys import Keys
 from server.jobs.kind import JobSpec, Kind, Kinds
@@ -87,31 +87,6 @@ class Record:
     workers: SqlWorkers
     artifacts: StoredArtifacts
     deliveries: SqlDeliveries
-
-
-class Silence:
-    """`Events` for nobody."""
-
-    def publish(self, event: Event) -> None:
-        """Tell nobody."""
-
-
-class Unattended:
-    """A `Queue` that leaves everything to the janitors of workers: the record is the truth."""
-
-    def enqueue(self, job: Job) -> None:
-        """Leave it in the record."""
-
-    def knows(self, _job: Job) -> bool:
-        """Know nothing."""
-        return False
-
-    def ask_unload(self) -> None:
-        """Ask nobody."""
-
-    def ping(self) -> bool:
-        """Stand in for a wire that answers."""
-        return True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -234,6 +209,20 @@ def open_keys(settings: Settings) -> Iterator[Keys]:
     record = open_record(settings)
     with closing(record.database):
         yield SqlKeys(record.database)
+
+
+@contextmanager
+def desk(settings: Settings) -> Iterator[JobService]:
+    """Yield what an operator may do with jobs on the record alone, whether a server runs or not."""
+    record = open_record(settings)
+    with closing(record.database):
+        yield JobService(
+            jobs=record.jobs,
+            queue=Unattended(),
+            events=Silence(),
+            max_waiting=settings.max_waiting_jobs,
+            keep=_keep(settings),
+        )
 
 
 @contextmanager
