@@ -8,9 +8,9 @@ from bench.resting import KINDS, Rest, Resting
 from bench.site import Site
 from server import bootstrap
 from server.adapters.rq_queue import RqQueue
-from server.bootstrap import Silence
 from server.cli.client import Client
 from server.cli.demo import RIFF
+from server.jobs.alone import Silence
 from server.jobs.record import Job, Status
 from server.jobs.service import JobService
 

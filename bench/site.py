@@ -92,9 +92,10 @@ class Site:
             each.wait(timeout=READY_SECONDS)
 
     def memory_mb(self, process: subprocess.Popen[bytes] | None) -> float:
-        """Return what a process and its children hold, in MiB; 0 where it is gone."""
+        """Return what the largest of a process and its children holds, in MiB; 0 if it is gone."""
         with suppress(psutil.NoSuchProcess):
-            return sum(each.memory_info().rss for each in _family(process)) / 2**20
+            sizes = [int(each.memory_info().rss) for each in _family(process)]
+            return max(sizes, default=0) / 2**20
         return 0.0
 
     def _started(self, *command: str) -> subprocess.Popen[bytes]:

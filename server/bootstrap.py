@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from obstore.store import MemoryStore, ObjectStore
 
-from server.adapters import migrate, rq_queue, webhook_signature
+from server.adapters import migrate, rq_queue
 from server.adapters.artifacts import StoredArtifacts, open_store
 from server.adapters.attendance import Attendance
 from server.adapters.database import Database
@@ -38,9 +38,9 @@ from server.adapters.worker_store import SqlWorkers
 from server.config import Settings
 from server.engines.catalog import ENGINES, EngineCard
 from server.engines.residency import Residency
+from server.jobs.alone import Silence, Unattended
 from server.jobs.dispatch import Dispatch
 from server.jobs.estimates import Estimates
-from server.jobs.events import Event
 from server.jobs.janitor import Janitor
 from server.jobs.keys import Keys
 from server.jobs.kind import JobSpec, Kind, Kinds
@@ -87,31 +87,6 @@ class Record:
     workers: SqlWorkers
     artifacts: StoredArtifacts
     deliveries: SqlDeliveries
-
-
-class Silence:
-    """`Events` for nobody."""
-
-    def publish(self, event: Event) -> None:
-        """Tell nobody."""
-
-
-class Unattended:
-    """A `Queue` that leaves everything to the janitors of workers: the record is the truth."""
-
-    def enqueue(self, job: Job) -> None:
-        """Leave it in the record."""
-
-    def knows(self, _job: Job) -> bool:
-        """Know nothing."""
-        return False
-
-    def ask_unload(self) -> None:
-        """Ask nobody."""
-
-    def ping(self) -> bool:
-        """Stand in for a wire that answers."""
-        return True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -236,18 +211,6 @@ def open_keys(settings: Settings) -> Iterator[Keys]:
         yield SqlKeys(record.database)
 
 
-def webhook_secret(settings: Settings, *, owner: str | None) -> str:
-    """Return what the webhooks of an owner's jobs are signed with, as receivers take it.
-
-    Raises:
-        errors.Unavailable: the database does not answer.
-    """
-    record = open_record(settings)
-    with closing(record.database):
-        master = SqlSecrets(record.database).get(webhook_signature.SECRET_NAME)
-    return webhook_signature.shown(webhook_signature.secret_of(owner, master=master))
-
-
 @contextmanager
 def desk(settings: Settings) -> Iterator[JobService]:
     """Yield what an operator may do with jobs on the record alone, whether a server runs or not."""
@@ -363,10 +326,9 @@ def _statistics(record: Record) -> SqlStatistics:
 def _courier(settings: Settings, record: Record) -> "Courier":
     from server.adapters.courier import Courier, Post  # noqa: PLC0415 - workers alone send
 
-    secrets = SqlSecrets(record.database)
     return Courier(
         record.deliveries,
-        master=partial(secrets.get, webhook_signature.SECRET_NAME),
+        secrets=SqlSecrets(record.database),
         post=Post(allowed=settings.webhook_hosts),
     )
 

@@ -24,6 +24,7 @@ import certifi
 from server import errors
 from server.adapters import logs, outbound, webhook_signature
 from server.adapters.deliveries import SqlDeliveries
+from server.adapters.secret_store import SqlSecrets
 from server.jobs.record import now
 from server.jobs.webhooks import Delivery
 
@@ -142,13 +143,13 @@ class Courier:
         self,
         deliveries: SqlDeliveries,
         *,
-        master: Callable[[], bytes],
+        secrets: SqlSecrets,
         post: Callable[[str, bytes, Mapping[str, str]], Answer],
         patience: Patience | None = None,
     ) -> None:
-        """Take the outbox, where the secret is that signs, and how to post."""
+        """Take the outbox, where the secret is that it signs with, and how to post."""
         self._deliveries = deliveries
-        self._master = master
+        self._secrets = secrets
         self._post = post
         self._patience = patience or Patience()
         self._free = threading.Semaphore(AT_ONCE)
@@ -196,7 +197,8 @@ class Courier:
     def _attempted(self, delivery: Delivery) -> tuple[str, timedelta | None]:
         """Return how an attempt went, and the time to the next one if there is any."""
         body = delivery.body.encode()
-        secret = webhook_signature.secret_of(delivery.owner, master=self._master())
+        master = self._secrets.get(webhook_signature.SECRET_NAME)
+        secret = webhook_signature.secret_of(delivery.owner, master=master)
         signed = webhook_signature.headers(
             secret, message_id=delivery.id, timestamp=int(time.time()), body=body
         )

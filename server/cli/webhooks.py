@@ -1,6 +1,7 @@
 """`webhooks`: what receivers need to know."""
 
 from argparse import ArgumentParser, Namespace
+from contextlib import closing
 
 from server.cli import console, options
 
@@ -18,6 +19,10 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(args: Namespace) -> int:
     """Print the secret, in the form that libraries of Standard Webhooks take."""
     from server import bootstrap  # noqa: PLC0415 - help needs none of it
+    from server.adapters import webhook_signature  # noqa: PLC0415
+    from server.adapters.secret_store import SqlSecrets  # noqa: PLC0415
 
-    console.say(bootstrap.webhook_secret(options.settings_of(args), owner=args.owner))
+    with closing(bootstrap.open_record(options.settings_of(args)).database) as database:
+        master = SqlSecrets(database).get(webhook_signature.SECRET_NAME)
+    console.say(webhook_signature.shown(webhook_signature.secret_of(args.owner, master=master)))
     return 0

@@ -7,7 +7,7 @@ from flask_openapi.blueprint import APIBlueprint
 from pydantic import Field
 
 from server.jobs.record import Job, Status
-from server.web import documentation, errors, intake, jobs, parsing, views
+from server.web import asking_views, documentation, errors, intake, jobs, parsing, views
 from server.web.documentation import answers
 from server.web.services import current
 
@@ -42,7 +42,15 @@ class SuggestionsView(views.View):
     "/inpaint",
     request_body=documentation.order_request("inpaint"),
     responses=answers(
-        {200: views.KnownOrForecast, 202: views.Receipt}, 400, 409, 413, 415, 422, 429, 503, 507
+        {200: asking_views.KnownOrForecast, 202: views.Receipt},
+        400,
+        409,
+        413,
+        415,
+        422,
+        429,
+        503,
+        507,
     ),
 )
 def inpaint(query: jobs.Asking, header: parsing.IdempotencyHeader) -> Response:

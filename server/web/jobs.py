@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from server import errors, kinds
 from server.jobs.record import Job, now
-from server.web import documentation, intake, parsing, replays, views, webhooks
+from server.web import asking_views, documentation, intake, parsing, replays, views, webhooks
 from server.web.documentation import answers
 from server.web.services import current
 
@@ -49,7 +49,7 @@ class Asking(BaseModel):
     "/jobs",
     request_body=documentation.job_request(),
     responses=answers(
-        {200: views.KnownOrForecast, 202: views.Receipt},
+        {200: asking_views.KnownOrForecast, 202: views.Receipt},
         400,
         404,
         409,
@@ -73,7 +73,7 @@ def submitted(
     with parsing.submission("audio") as sent:
         order = replace(order_of(sent, kind=kind), once=intake.once(header.key, sent))
         if query.dry_run:
-            return views.ForecastView.of(intake.forecast(current(), order)).answer()
+            return asking_views.ForecastView.of(intake.forecast(current(), order)).answer()
         taken = intake.submit(current(), order)
     return confirmed(taken)
 
@@ -81,7 +81,12 @@ def submitted(
 @api.post(
     "/jobs/<id>/replay",
     responses=answers(
-        {200: views.Receipt, 202: views.Receipt, 410: views.ExpiredJob}, 404, 409, 422, 429, 503
+        {200: views.Receipt, 202: views.Receipt, 410: asking_views.ExpiredJob},
+        404,
+        409,
+        422,
+        429,
+        503,
     ),
 )
 def replay(path: JobPath, header: parsing.IdempotencyHeader) -> Response:
@@ -90,18 +95,19 @@ def replay(path: JobPath, header: parsing.IdempotencyHeader) -> Response:
     sent = parsing.Submission(None, {"replay_of": job.id})
     order = replays.order(job, once=intake.once(header.key, sent))
     if intake.earlier(current(), order.once) is None and not replays.has_source(current(), order):
-        return views.ExpiredJob.of(job, replays.NO_SOURCE).answer(410)
+        return asking_views.ExpiredJob.of(job, replays.NO_SOURCE).answer(410)
     return confirmed(intake.submit(current(), order))
 
 
 @api.get(
-    "/jobs/<id>", responses=answers({200: views.JobView, 410: views.ExpiredJob}, 404, 422, 503)
+    "/jobs/<id>",
+    responses=answers({200: views.JobView, 410: asking_views.ExpiredJob}, 404, 422, 503),
 )
 def look(path: JobPath, query: Waiting) -> Response:
     """Show a job; with `?wait=` as soon as it has ended. Of an expired one its recipe is left."""
     job = current().jobs.wait(path.id, seconds=query.wait)
     if job.is_expired(now()):
-        return views.ExpiredJob.of(job, errors.Expired().message).answer(410)
+        return asking_views.ExpiredJob.of(job, errors.Expired().message).answer(410)
     return _shown(job)
 
 

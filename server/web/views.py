@@ -9,12 +9,12 @@ from datetime import datetime
 from typing import Any, Self
 
 from flask import Response
-from pydantic import BaseModel, Field, RootModel
+from pydantic import BaseModel, Field
 
 from server import errors
 from server.engines.catalog import ENGINES, EngineCard
 from server.jobs import record
-from server.jobs.estimates import Forecast, Outlook
+from server.jobs.estimates import Outlook
 from server.jobs.events import EventName, Happening
 from server.jobs.kind import Kind
 from server.jobs.ports import Artifact, ArtifactStore, Offer
@@ -177,30 +177,6 @@ class Receipt(View):
         )
 
 
-class ForecastView(View):
-    """What would become of a job that is right as it is."""
-
-    valid: bool = Field(True, description="True: it would be taken.")
-    estimated_seconds: float | None = Field(
-        description="How long it would take, by what the last ones took; null without any."
-    )
-    estimated_wait_seconds: float | None = Field(description="Until it would begin.")
-    engine: str | None = Field(description="Who would do it as workers are now.")
-
-    @classmethod
-    def of(cls, forecast: Forecast) -> Self:
-        """Show a forecast."""
-        return cls(
-            estimated_seconds=forecast.seconds,
-            estimated_wait_seconds=forecast.wait_seconds,
-            engine=forecast.engine,
-        )
-
-
-class KnownOrForecast(RootModel[Receipt | ForecastView]):
-    """A job that was taken before, or with `dry_run` what would become of one."""
-
-
 class JobErrorView(BaseModel):
     """Why a job failed."""
 
@@ -322,19 +298,6 @@ class HappeningsView(View):
     def of(cls, job_id: str, happenings: Iterable[Happening]) -> Self:
         """Show events."""
         return cls(job_id=job_id, events=[HappeningView.of(each) for each in happenings])
-
-
-class ExpiredJob(View):
-    """A job that is known no longer but for its recipe."""
-
-    error: RefusalFacts
-    recipe: dict[str, Any] | None = Field(description="Everything needed to run it again.")
-
-    @classmethod
-    def of(cls, job: record.Job, message: str) -> Self:
-        """Show what is left of a job."""
-        facts = RefusalFacts(code=errors.Expired.code, message=message, field=None)
-        return cls(error=facts, recipe=None if job.recipe is None else dict(job.recipe))
 
 
 # What the server has

@@ -28,9 +28,10 @@ def lyrics() -> Kind:
 def test_a_kind_may_need_no_sound(here: World) -> None:
     """Then none is asked for."""
     here.queue.hold()
-    job = intake.submit(
+    taken = intake.submit(
         here.services, intake.Order(kind=lyrics(), parameters={"words": "la"}, session_id="s")
     )
+    job = taken.job
 
     assert (job.kind, job.spec, job.session_id) == ("lyrics", {"words": "la"}, "s")
     assert job.seed is None

@@ -135,7 +135,7 @@ class House:
     def _ready(self) -> int | None:
         try:
             return self.ask("GET", "/health/ready").status_code
-        except requests.ConnectionError:
+        except (requests.ConnectionError, requests.Timeout):
             return None
 
     @property

@@ -130,5 +130,5 @@ def _completed(polled: dict[str, Any]) -> dict[str, Any] | None:
 def _status(url: str) -> int | None:
     try:
         return requests.get(url, timeout=5).status_code
-    except requests.ConnectionError:
+    except (requests.ConnectionError, requests.Timeout):
         return None

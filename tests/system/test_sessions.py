@@ -87,7 +87,11 @@ def _in_state(site: Site, session_id: str, state: str) -> dict[str, Any] | None:
 
 
 def test_older_services_find_place_and_estimate(site: Site) -> None:
-    """Under the keys they read, for the one that runs and for the one that waits."""
+    """Under the keys they read, for the one that runs and for the one that waits.
+
+    A job that ended before is what the estimate comes from.
+    """
+    site.completed(site.submit())
     site.hold()
     ahead = site.submit()
     until(lambda: _key(site.redis_url, f"queue_status:{ahead}").get("status") == "processing")

@@ -60,7 +60,7 @@ class Model:
     def turns(self) -> dict[str, int]:
         """Return the turn of every queued job."""
         found = {job.id: 0 for job in self.of(None, Status.QUEUED)}
-        for owner in (each for each in OWNERS if each is not None):
+        for owner in filter(None, OWNERS):
             free, turn = self.free(owner), 0
             for job in self.of(owner, Status.QUEUED):
                 free -= 1
@@ -95,8 +95,8 @@ def test_the_line_is_what_counting_by_hand_gives(
     with database.transaction() as connection:
         connection.execute(events.delete())
         connection.execute(table.delete())
-    for owner, at_once in OWN_LIMITS.items():
-        limit(database, owner, at_once)
+    for limited, at_once in OWN_LIMITS.items():
+        limit(database, limited, at_once)
     store, model = SqlJobs(database, at_once=AT_ONCE), Model()
     for number, (step, owner, which) in enumerate(steps):
         _take(step, owner, which, number=number, store=store, model=model)
@@ -119,18 +119,21 @@ def _take(
     if not candidates:
         return
     job = candidates[which % len(candidates)]
-    after = {
-        "start": started,
-        "end": lambda job: job.ended(Status.FINISHED, keep=KEEP),
-        "hand back": lambda job: job.handed_back(),
-        "cancel": lambda job: job.ended(Status.CANCELLED, keep=KEEP),
-    }[step](job)
+    after = _after(job, step)
     if step == "start" and owner is not None and model.free(owner) <= 0:
         with pytest.raises(errors.Conflict):
             store.start(job, after)
         return
     (store.start if step == "start" else store.update)(job, after)
     model.jobs[job.id] = store.get(job.id)
+
+
+def _after(job: Job, step: str) -> Job:
+    if step == "start":
+        return started(job)
+    if step == "hand back":
+        return job.handed_back()
+    return job.ended(Status.FINISHED if step == "end" else Status.CANCELLED, keep=KEEP)
 
 
 @pytest.mark.parametrize("at_once", [1, 3])
@@ -225,8 +228,8 @@ def _ended(record: Database) -> SqlJobs:
         store.add(job := replace(queued(None, number), source_seconds=2.0, engine="arranger"))
         done = started(job).ended(Status.FINISHED, keep=KEEP)
         began = BEGAN + timedelta(minutes=number)
-        at = {"started_at": began, "ended_at": began + timedelta(seconds=seconds)}
-        store.update(job, replace(done, version=1, **at))
+        ended = began + timedelta(seconds=seconds)
+        store.update(job, replace(done, version=1, started_at=began, ended_at=ended))
     return store
 
 

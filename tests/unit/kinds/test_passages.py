@@ -12,8 +12,9 @@ from server import errors, kinds
 from server.engines.protocols import Transformation
 from server.kinds import insertions, passages, takes, transform
 from server.kinds.choices import Choice
+from server.kinds.fields import Format
 from server.kinds.passages import CONTEXT_SECONDS, Passage, passage
-from server.kinds.takes import Format, Take
+from server.kinds.takes import Take
 from server.media import codec
 from server.media.clip import Clip
 from server.media.window import CROSSFADE_SECONDS

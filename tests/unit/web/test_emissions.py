@@ -17,7 +17,7 @@ from server.adapters.database import Database
 from server.adapters.job_store import SqlJobs
 from server.jobs.estimates import NOTHING, Estimates
 from server.jobs.events import Emission, Event, EventName, event_of
-from server.jobs.record import Job, JobError, Output, Role, Status
+from server.jobs.record import Job, JobError, Output, Role, Status, now
 from server.media import codec
 from server.media.clip import Clip
 from server.web import emissions
@@ -312,7 +312,7 @@ def test_where_sessions_stand_is_known_with_place_and_estimate(desk: Desk) -> No
     desk.jobs.add(done)
     desk.jobs.update(done, started(done))
     ended = desk.done(started(done))
-    desk.jobs.update(started(done), replace(ended, started_at=ended.ended_at - KEEP))
+    desk.jobs.update(started(done), replace(ended, started_at=now() - KEEP))
     running = replace(JOB, id="r", session_id="first")
     waiting = [replace(JOB, id=each, session_id=each) for each in ("second", "third")]
     for job in (running, *waiting, replace(JOB, id="z", session_id=None)):
