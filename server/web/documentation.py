@@ -137,7 +137,7 @@ def job_request() -> dict[str, Any]:
                 "schema": {"oneOf": [_order(name, _AUDIO) for name in kinds.KINDS]}
             },
             "multipart/form-data": {
-                "schema": {"oneOf": [_order(name, _BINARY) for name in kinds.KINDS]}
+                "schema": {"anyOf": [_order(name, _BINARY) for name in kinds.KINDS]}
             },
         },
     }

@@ -33,7 +33,7 @@ def test_engines_are_available_where_a_worker_has_them(here: World) -> None:
     assert list(ENGINES) == [engine["name"] for engine in engines]
     assert {"arranger"} == {engine["name"] for engine in engines if engine["available"]}
     assert {"", "No worker has it."} >= {engine["reason"] for engine in engines}
-    assert (shown["available"], shown["offers"]) == (True, ["transforms"])
+    assert (shown["available"], shown["offers"]) == (True, ["inpaints", "transforms"])
     assert "MIT" in shown["licence"]
 
 

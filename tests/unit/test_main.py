@@ -22,7 +22,7 @@ print(*[name for name in sys.argv[1:] if name in sys.modules])
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_subcommand_is_what_the_table_says(name: str) -> None:
-    command = import_module(f"server.cli.{name}")
+    command = import_module(f"server.cli.{name.replace('-', '_')}")
 
     assert (name, COMMANDS[name]) == (command.NAME, command.HELP)
 
