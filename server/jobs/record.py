@@ -71,6 +71,7 @@ class Role(StrEnum):
 
     RESULT = "result"
     PREVIEW = "preview"
+    PICTURE = "picture"
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +150,7 @@ class Job:
     def with_output(self, output: Output) -> Self:
         """Return the record with one more file, or another one of the same name."""
         others = tuple(each for each in self.outputs if each.name != output.name)
-        outputs = sorted((*others, output), key=lambda each: each.role is Role.PREVIEW)
+        outputs = sorted((*others, output), key=lambda each: each.role is not Role.RESULT)
         return replace(self, outputs=tuple(outputs))
 
     def outputs_lost_in(self, after: Self) -> tuple[Output, ...]:

@@ -91,17 +91,19 @@ def _object(item: Any) -> Any:
     return item
 
 
-def worded(stored: Mapping[str, Any], prompt: str) -> dict[str, Any]:
-    """Return variation and custom_prompt of a stored choice such that it follows those words.
+def worded(
+    stored: Mapping[str, Any], prompt: str, *, field: str = "custom_prompt"
+) -> dict[str, Any]:
+    """Return variation and words of a stored choice such that it follows that prompt.
 
-    Where its preset still says the same, that is the preset.
+    Where its preset still says the same, that is the preset. The words stand in `field`.
     """
-    name, words = stored.get("variation", CUSTOM), stored.get("custom_prompt")
+    name, words = stored.get("variation", CUSTOM), stored.get(field)
     preset = variations.load().get(name)
     if preset is None:
-        return {"variation": CUSTOM, "custom_prompt": words or prompt}
+        return {"variation": CUSTOM, field: words or prompt}
     is_as_then = bool(words) or preset.prompt == prompt
-    return {"variation": name, "custom_prompt": words if is_as_then else prompt}
+    return {"variation": name, field: words if is_as_then else prompt}
 
 
 def check_name(name: str, *, field: str) -> None:

@@ -63,6 +63,9 @@ class Spec(JobSpec):
     solver: Literal["euler", "midpoint"] = "euler"
     seed: Seed = Field(default_factory=random_seed)
     bpm: Tempo | None = Field(None, description="The tempo, if the DAW knows it.")
+    picture: bool = Field(
+        default=False, description="Draw source and result with the windows marked, as report.png."
+    )
     engine: EngineName = "auto"
     format: Format = "wav"
 
@@ -137,10 +140,16 @@ def run(spec: Spec, ctx: Context) -> None:
         canvas, made, best, ctx, fmt=spec.format, title=spec.choice.words or spec.variation
     )
     ctx.remember(last_input=spec.source, last_processed=stored.artifact_id)
+    report = {**facts, **paintings.report(canvas, made, best, stored, groups)}
+    if spec.picture:
+        ctx.report(0.97, stage="drawing")
+        paintings.draw(canvas, made[best], report, ctx)
     ctx.conclude(
         seed=spec.seed,
-        report={**facts, **paintings.report(canvas, made, best, stored, groups)},
-        recipe=recipe.of(NAME, spec, ctx.job.engine, model=made[best].model),
+        report=report,
+        recipe=recipe.of(
+            NAME, spec, ctx.job.engine, model=made[best].model, prompts=[spec.choice.prompt]
+        ),
     )
 
 

@@ -25,7 +25,7 @@ LONGEST_SECONDS = 120.0
 
 CONTEXT_SECONDS = 12.0
 """Music an engine hears on either side: six bars at 120 BPM, so that a loop of four is heard whole.
-Measured on loops with a window in the middle: see docs/log.md."""
+An 8 s window with it is 32 s, about what a flow model hears at once."""
 
 ROUNDING_SECONDS = 0.001
 """How far beyond the end a window may reach: clients show a length in milliseconds."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from server.engines.catalog import ENGINES
 from server.engines.protocols import Inpainting
 from server.jobs.context import Context
+from server.jobs.record import Role
 from server.kinds import insertions, passages, takes
 from server.kinds.fields import Format
 from server.kinds.insertions import Excerpt, Times
@@ -174,6 +175,16 @@ def _file(canvas: Canvas, take: Take, fmt: Format, *, title: str, engine: str) -
     )
     subtype = takes.subtype_for(canvas.source, fmt)
     return tags.encode(take.clip, fmt, subtype=subtype, tags=said)
+
+
+def draw(canvas: Canvas, chosen: Take, facts: Mapping[str, Any], ctx: Context) -> None:
+    """Store a picture of the source and the take beside each other, the windows marked."""
+    from server.media import picture  # noqa: PLC0415 - as above
+
+    data = picture.comparison_picture(
+        canvas.source, chosen.clip, titles=("Source", "Result"), inserts=facts["windows"]
+    )
+    ctx.save(data, name="report.png", media_type="image/png", role=Role.PICTURE)
 
 
 def report(

@@ -46,7 +46,8 @@ def again(recipe: Mapping[str, Any]) -> dict[str, Any]:
             [choices.worded(*each) for each in listed] if prompts else (parameters["variations"])
         )
     elif prompts:
-        parameters |= choices.worded(parameters, prompts[0])
+        field = "prompt" if "prompt" in recipe["parameters"] else "custom_prompt"
+        parameters |= choices.worded(parameters, prompts[0], field=field)
     if recipe.get("engine"):
         parameters["engine"] = recipe["engine"]
     return parameters

@@ -287,3 +287,21 @@ def test_a_wrong_question_is_refused_by_field(
     answer = here.client.post("/inpaint/suggest", json={"audio": sound, **asked})
 
     assert (422, field) == (answer.status_code, answer.get_json()["error"]["field"])
+
+
+def test_a_picture_is_drawn_when_asked_for(here: World) -> None:
+    job, _ = done(here, picture=True)
+    artifact = job["artifacts"][-1]
+
+    assert ("report.png", "picture") == (artifact["name"], artifact["role"])
+    assert here.client.get(artifact["url"]).data.startswith(b"\x89PNG")
+
+
+def test_a_replay_paints_the_same_samples(here: World) -> None:
+    """With the seed that was drawn, by the engine that did it."""
+    job, result = done(here, takes=2)
+    receipt = here.json(here.client.post(f"/jobs/{job['id']}/replay"), status=202)
+    again = here.finished(receipt["id"])
+
+    assert job["seed"] == again["seed"]
+    np.testing.assert_array_equal(result.samples, result_of(here, again["artifacts"][0]).samples)
