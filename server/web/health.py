@@ -6,10 +6,12 @@ from importlib import metadata
 
 from flask import Response, current_app
 from flask_openapi.blueprint import APIBlueprint
+from pydantic import BaseModel, ConfigDict, Field
 
 from server import errors
 from server.engines.catalog import ENGINES, Device
 from server.jobs.ports import WorkerNote
+from server.kinds.fields import EngineName
 from server.web import catalog, documentation, health_views, pulse
 from server.web.documentation import answers
 from server.web.services import current
@@ -54,16 +56,27 @@ def live() -> Response:
     return health_views.LiveView().answer()
 
 
-@api.get(
-    "/health/ready", responses=answers({200: health_views.ReadyView, 503: health_views.ReadyView})
-)
-def ready() -> Response:
-    """Tell whether a job submitted now would run: 503 with reasons if not."""
-    seen = pulse.current().read(patience_seconds=READY_WITHIN_SECONDS)
-    reasons = _missing(seen) + _unstorable(seen)
-    view = health_views.ReadyView(
-        ready=not reasons, reasons=reasons, engines=_broken(seen.workers or ())
+class Wanted(BaseModel):
+    """What must be ready."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    engine: EngineName = Field(
+        "auto", description="An engine's name. auto: any engine will do, as for most jobs."
     )
+
+
+@api.get(
+    "/health/ready",
+    responses=answers({200: health_views.ReadyView, 503: health_views.ReadyView}, 422),
+)
+def ready(query: Wanted) -> Response:
+    """Tell whether a job submitted now would run, on a certain engine if asked: 503 if not."""
+    seen = pulse.current().read(patience_seconds=READY_WITHIN_SECONDS)
+    broken = _broken(seen.workers or ())
+    lacking = [broken[query.engine]] if query.engine in broken else []
+    reasons = _missing(seen) + _unstorable(seen) + lacking
+    view = health_views.ReadyView(ready=not reasons, reasons=reasons, engines=broken)
     return view.answer(503 if reasons else 200)
 
 

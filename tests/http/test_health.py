@@ -80,6 +80,17 @@ def _take_the_engine(here: World) -> None:
     here.workers.announce(worker_note(available=False))
 
 
+def test_readiness_may_be_asked_of_one_engine(here: World) -> None:
+    """A balancer for those who pay for that one; for everybody else another engine will do."""
+    good = here.json(here.client.get("/health/ready?engine=arranger"))
+    bad = here.json(here.client.get("/health/ready?engine=melodyflow"), status=503)
+    wrong = here.client.get("/health/ready?engine=piano")
+
+    assert (True, False) == (good["ready"], bad["ready"])
+    assert ["No worker has it."] == bad["reasons"]
+    assert (422, "engine") == (wrong.status_code, wrong.get_json()["error"]["field"])
+
+
 @pytest.mark.parametrize(
     ("spoil", "reason"),
     [
