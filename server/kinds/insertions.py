@@ -18,7 +18,7 @@ from server.media.window import Window, cut
 MOST_WINDOWS = 16
 
 SHORTEST_SECONDS = 0.25
-"""Below that the crossfades are a quarter of the window, and no note of it would be whole."""
+"""Below that the crossfades are half of the window, and no note of it would be whole."""
 
 LONGEST_SECONDS = 120.0
 """Of one window. Beyond that nothing of the music around it holds it together."""

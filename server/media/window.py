@@ -21,8 +21,9 @@ ALIKE = 0.5
 """Correlation above which two sounds add up as amplitudes rather than as powers."""
 
 
-CROSSFADE_SECONDS = 0.030
-"""Off the beat 5 ms can be heard as a seam, 30 ms cannot."""
+CROSSFADE_SECONDS = 0.050
+"""Off the beat 5 ms can be heard as a seam. With 30 ms the flux of an insert in other instruments
+is up to 0.28 of what is usual in the song, with 50 ms up to 0.25."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from server.config import Settings
 from server.engines.residency import Residency
 from server.kinds.transform import ONE_AT_A_TIME
 from server.media import codec
+from server.media.tags import DISCLOSURE
 from tests import music
 from tests.http import sounds
 from tests.http.conftest import MakeWorld
@@ -127,7 +128,7 @@ def test_files_carry_engine_seed_and_licence(here: World) -> None:
         tags = file.copy_metadata()
 
     assert ("celtic", job["licence"]) == (tags["title"], tags["copyright"])
-    assert "engine: arranger; model: scripted; seed: 11" == tags["comment"]
+    assert f"{DISCLOSURE} engine: arranger; model: scripted; seed: 11" == tags["comment"]
 
 
 def test_the_session_goes_on_from_the_first(here: World) -> None:

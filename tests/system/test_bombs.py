@@ -1,6 +1,7 @@
 """Every bomb at the door of a real server: refused in a sentence, and the server stays small."""
 
 from collections.abc import Iterator
+from importlib.util import find_spec
 from typing import Any
 
 import psutil
@@ -32,12 +33,18 @@ READ = {
 """These have sound in them, and no more of it than a job takes."""
 
 
-@pytest.fixture(name="here", scope="module", params=["threading", "eventlet"])
+# looked for, not imported: that would warn of every process that later tests start
+WITHOUT_EVENTLET = pytest.mark.skipif(find_spec("eventlet") is None, reason="no extra `eventlet`")
+
+
+@pytest.fixture(
+    name="here",
+    scope="module",
+    params=["threading", pytest.param("eventlet", marks=WITHOUT_EVENTLET)],
+)
 def _here(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, valkey: str
 ) -> Iterator[Site]:
-    if request.param == "eventlet":
-        pytest.importorskip("eventlet")
     folder = tmp_path_factory.mktemp("bombs")
     with site.opened(folder, valkey, mode=str(request.param)) as opened:
         yield opened

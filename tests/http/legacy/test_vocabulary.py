@@ -6,6 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from server import errors
+from server.jobs.events import Event, EventName
 from server.web.plugin import vocabulary
 from tests.http import sounds
 from tests.http.legacy.stage import Caller, Stage, check_message
@@ -38,7 +39,7 @@ def _in_pieces(caller: Caller) -> None:
 
 
 def _toured(stage: Stage) -> Caller:
-    """Do everything once: a result, its undoing, audio in and out, a failure, a clean-up."""
+    """Do everything once: a result, its undoing, a restart, a failure, a clean-up."""
     stage.world.queue.hold()
     stage.world.engine.has_previews = True
     caller, held = stage.caller(), stage.world.submit(preview=True)
@@ -52,6 +53,8 @@ def _toured(stage: Stage) -> Caller:
     stage.world.engine.failure = errors.EngineFailed()
     caller.order(session_id="daw")
     stage.news.await_ending("daw", times=2)
+    lost = stage.world.services.jobs.get(held["id"])
+    stage.news.publish(Event(EventName.RESTARTED, lost))
     caller.say("cleanup_session_request", {"session_id": "daw"})
     caller.say("unfollow", {"job_id": held["id"]})
     return caller

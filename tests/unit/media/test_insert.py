@@ -70,9 +70,9 @@ def measured(
     song = piece(seed, "keys")
     part = part or two_bars(seed)
     content = damage(other_timbre(seed, transposed).samples)[:, part.start : part.end]
-    overlap = window.overlap_of(part, RATE)
+    overlap = window.overlap_of(part, RATE) if crossfaded else 0
     law = window.laws_for(song.clip, part, content, overlap=overlap)
-    result = window.replace(song.clip, part, content, overlap=overlap if crossfaded else 0, law=law)
+    result = window.replace(song.clip, part, content, overlap=overlap, law=law)
     beats: Sequence[float] | None = song.beats.tolist() if knows_beats else None
     return insert.measure(song.clip, result, part, overlap=overlap, beats=beats)
 

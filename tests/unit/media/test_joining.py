@@ -67,7 +67,7 @@ def test_unlike_sounds_are_neither_shifted_nor_added_as_amplitudes() -> None:
 
     assert (0.0, ("equal_power", "equal_power")) == (joint.shift_seconds, joint.laws)
     assert abs(joint.likeness) < 0.5
-    middle = slice(16000 + 480, 32000 - 480)
+    middle = slice(16000 + 800, 32000 - 800)
     ratio = joined.samples[:, middle] / other.samples[:, middle]
     assert float(ratio.std()) < 0.05
 
@@ -85,7 +85,7 @@ def test_the_level_goes_from_that_before_to_that_after(
 
     joined, _ = joining.join(source, played, part)
 
-    plain = window.replace(source, part, cut(played, part).samples, overlap=480)
+    plain = window.replace(source, part, cut(played, part).samples, overlap=800)
     assert max(map(abs, _steps(joined, part))) < 0.6
     if level != 0.1:
         assert max(map(abs, _steps(plain, part))) > 3
@@ -118,7 +118,7 @@ def test_silence_stays_silence() -> None:
     joined, joint = joining.join(_noise(4.0), silence, Window(RATE, 2 * RATE))
 
     assert (0.0, 0.0) == joint.gains_db
-    assert not joined.samples[:, RATE + 480 : 2 * RATE - 480].any()
+    assert not joined.samples[:, RATE + 800 : 2 * RATE - 800].any()
 
 
 def test_there_are_no_overs() -> None:

@@ -18,7 +18,7 @@ from tests.unit.arranger.inpainting import songs
 from tests.unit.arranger.inpainting.songs import painted, song, window_of
 
 MARGIN = round(paint.MARGIN_SECONDS * 44100)
-FADE = round(0.03 * 44100)
+FADE = round(windows.CROSSFADE_SECONDS * 44100)
 
 CHORDS = 0.9
 CHROMA = 0.75
@@ -35,7 +35,7 @@ def takes() -> tuple[Inpainting, ...]:
 
 
 def joined(piece: Piece, take: Clip) -> Clip:
-    """Return the song with a take in its window, faded by 30 ms inside."""
+    """Return the song with a take in its window, faded inside."""
     here = window_of(piece.clip)
     return windows.replace(piece.clip, here, cut(take, here).samples, overlap=FADE)
 
