@@ -53,11 +53,30 @@ class Brief:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Transformation:
-    """The result of a transform.
+class Sampling:
+    """How a language model draws its tokens; an engine without one has no use for it.
 
     Attributes:
-        clip: same length, rate as the source; one or two channels.
+        model: the weights to play with, by name; empty for the engine's own choice.
+        top_k: how many of the likeliest tokens are drawn from; 0 for all.
+        top_p: the share of probability that is drawn from; 0 leaves the choice to `top_k`.
+        temperature: above 0; higher is wilder.
+        cfg_coef: how strongly the words guide; 1 does not guide.
+    """
+
+    model: str = ""
+    top_k: int = 250
+    top_p: float = 0.0
+    temperature: float = 1.0
+    cfg_coef: float = 3.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rendition:
+    """What an engine played.
+
+    Attributes:
+        clip: the sound; its length is the capability's to say; one or two channels.
         heard: JSON-able facts about the source (`bpm`, `key`, `chords`, …); empty if none is heard.
         understood: words of the prompt that had an effect.
         ignored: words of the prompt that had none.
@@ -76,6 +95,12 @@ class Transformation:
     notices: tuple[str, ...] = ()
     model: Mapping[str, str] = field(default_factory=dict)
     made: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Transformation(Rendition):
+    """The result of a transform: length and rate are the source's."""
+
+    __slots__ = ()
 
 
 class Transforms(Protocol):
@@ -101,30 +126,14 @@ class Transforms(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Inpainting:
-    """One take of an inpainting.
+class Inpainting(Rendition):
+    """One take of an inpainting: length and rate are the source's.
 
-    Attributes:
-        clip: length and rate of the source; one or two channels. What it holds outside the windows
-            is the engine's guess at the source there, of use for joining alone.
-        heard: JSON-able facts about the music around the windows.
-        understood: words of the prompt that had an effect.
-        ignored: words of the prompt that had none.
-        guessed: the preset taken as a guess where nothing was understood, or None.
-        notices: what the musician should know.
-        model: which weights played, as names and texts; empty for an engine without weights.
-        made: JSON-able facts of how it was made.
+    What the clip holds outside the windows is the engine's guess at the source there, of use for
+    joining alone.
     """
 
-    clip: Clip
-    heard: Mapping[str, Any] = field(default_factory=dict)
-    understood: tuple[str, ...] = ()
-    ignored: tuple[str, ...] = ()
-    guessed: str | None = None
-    notices: tuple[str, ...] = ()
-    model: Mapping[str, str] = field(default_factory=dict)
-    made: Mapping[str, Any] = field(default_factory=dict)
+    __slots__ = ()
 
 
 class Inpaints(Protocol):
@@ -149,4 +158,43 @@ class Inpaints(Protocol):
             errors.InvalidInput: the windows are longer than the engine can do; names `windows`.
             errors.EngineFailed: the engine could not do it, with a sentence for the musician.
         """
+        ...
+
+
+class Continuation(Rendition):
+    """Music that goes on, or music from nothing.
+
+    Of a continuation the clip begins with the engine's guess at what it was given, of use for
+    joining alone, of exactly that length; then comes what is new. Its rate is that of what was
+    given, or the engine's own.
+    """
+
+    __slots__ = ()
+
+
+class Continues(Protocol):
+    """Goes on where music ends."""
+
+    def continue_music(
+        self, clip: Clip, brief: Brief, sampling: Sampling, *, seconds: float, on_step: OnStep
+    ) -> Continuation:
+        """Return the clip and at least `seconds` more of the same music.
+
+        The words of the brief may be empty. `on_step` is called at least every 50 tokens.
+
+        Raises:
+            errors.InvalidInput: it is longer than the engine can do, names `seconds`; or there are
+                no such weights, names `model`.
+            errors.EngineFailed: the engine could not do it, with a sentence for the musician.
+        """
+        ...
+
+
+class Generates(Protocol):
+    """Makes music from words alone."""
+
+    def generate(
+        self, brief: Brief, sampling: Sampling, *, seconds: float, on_step: OnStep
+    ) -> Continuation:
+        """Return at least `seconds` of music; everything else is as in `Continues`."""
         ...
