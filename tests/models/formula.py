@@ -1,14 +1,13 @@
 """Small checkpoints in the official file format whose tensors are a formula of their names.
 
 Nothing is trained and nothing is stored: `value = normal(seed = crc32(name))`, scaled so that
-signals
-neither die nor explode.
+signals neither die nor explode.
 """
 
 import copy
 import itertools
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,8 @@ import yaml
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast, T5Config, T5EncoderModel
+
+from tests.models import recorded, shapes
 
 FLOW: dict[str, Any] = {
     "sample_rate": 8000,
@@ -124,6 +125,40 @@ def flow_tensors(config: Mapping[str, Any]) -> Iterator[tuple[str, tuple[int, ..
     yield from (("in_proj.weight", (dim, latent)), ("out_proj.weight", (latent, dim)))
 
 
+def language_tensors(config: Mapping[str, Any]) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """Yield names and shapes of a language model's tensors, as official files have them."""
+    shape = config["transformer_lm"]
+    dim, card = shape["dim"], shape["card"]
+    yield from _conditioner_tensors(config["conditioners"], dim)
+    for n in range(shape["num_layers"]):
+        layer = f"transformer.layers.{n}"
+        for attention in ["self_attn", "cross_attention"][: 1 + bool(config["fuser"]["cross"])]:
+            yield f"{layer}.{attention}.in_proj_weight", (3 * dim, dim)
+            yield f"{layer}.{attention}.out_proj.weight", (dim, dim)
+        yield f"{layer}.linear1.weight", (dim * shape["hidden_scale"], dim)
+        yield f"{layer}.linear2.weight", (dim, dim * shape["hidden_scale"])
+        for norm in ["norm1", "norm2", "norm_cross"][: 2 + bool(config["fuser"]["cross"])]:
+            yield from ((f"{layer}.{norm}.{part}", (dim,)) for part in ("weight", "bias"))
+    for k in range(shape["n_q"]):
+        yield from ((f"emb.{k}.weight", (card + 1, dim)), (f"linears.{k}.weight", (card, dim)))
+    yield from ((f"out_norm.{part}", (dim,)) for part in ("weight", "bias"))
+
+
+def _conditioner_tensors(
+    conditioners: Mapping[str, Any], dim: int
+) -> Iterator[tuple[str, tuple[int, ...]]]:
+    widths = {"t5-small": 512, "t5-base": 768}
+    for name, settings in conditioners.items():
+        if name == "args":
+            continue
+        place, own = f"condition_provider.conditioners.{name}", settings[settings["model"]]
+        width = widths[own["name"]] if settings["model"] == "t5" else own["n_chroma"]
+        yield f"{place}.output_proj.weight", (dim, width)
+        yield f"{place}.output_proj.bias", (dim,)
+        if settings["model"] == "chroma_stem":
+            yield f"{place}.chroma.spec.window", (2 ** own["radix2_exp"],)
+
+
 def codec_tensors(config: Mapping[str, Any]) -> Iterator[tuple[str, tuple[int, ...]]]:
     """Yield names and shapes of a codec's tensors with weight norm unfolded."""
     net = config["seanet"]
@@ -133,6 +168,11 @@ def codec_tensors(config: Mapping[str, Any]) -> Iterator[tuple[str, tuple[int, .
     for name, shape in names:
         if not name.endswith(".alpha") or net["activation"] == "snake":
             yield name, shape
+    for q in range(config["rvq"]["n_q"] if config["encodec"]["quantizer"] == "rvq" else 0):
+        codebook, bins = f"quantizer.vq.layers.{q}._codebook", config["rvq"]["bins"]
+        yield from ((f"{codebook}.inited", (1,)), (f"{codebook}.cluster_size", (bins,)))
+        for part in ("embed", "embed_avg"):
+            yield f"{codebook}.{part}", (bins, net["dimension"])
 
 
 def _encoder(config: Mapping[str, Any]) -> Iterator[tuple[str, tuple[int, ...]]]:
@@ -150,7 +190,9 @@ def _encoder(config: Mapping[str, Any]) -> Iterator[tuple[str, tuple[int, ...]]]
         yield from _lstm(f"encoder.model.{at}", width)
         at += 1
     yield f"encoder.model.{at}.alpha", (1, width, 1)
-    yield from _conv(f"encoder.model.{at + 1}", net["encoder"]["dimension"], width, 7)
+    yield from _conv(
+        f"encoder.model.{at + 1}", net["encoder"].get("dimension", net["dimension"]), width, 7
+    )
 
 
 def _decoder(config: Mapping[str, Any]) -> Iterator[tuple[str, tuple[int, ...]]]:
@@ -210,9 +252,54 @@ def write_checkpoint(
     return folder
 
 
-def save(path: Path, shapes: Mapping[str, tuple[int, ...]], config: Mapping[str, Any]) -> None:
+def write_musicgen_checkpoint(
+    folder: Path,
+    *,
+    stereo: bool = False,
+    melody: bool = False,
+    changes: Mapping[str, Any] | None = None,
+) -> Path:
+    """Write both files of a small official-format MusicGen into a folder and return it.
+
+    Filled by the recorded rule, the language model in half precision and the codec under the older
+    names, like the published ones. `changes` are fields of the configuration by dotted path.
+    """
+    language = shapes.LANGUAGE
+    if stereo:
+        language = changed(language, "channels", 2)
+        language = changed(language, "interleave_stereo_codebooks.use", value=True)
+        language = changed(language, "transformer_lm.n_q", 8)
+        language = changed(language, "codebooks_pattern.delay.delays", [0, 0, 1, 1, 2, 2, 3, 3])
+    if melody:
+        language = changed(language, "fuser.prepend", ["self_wav", "description"])
+        language = changed(language, "fuser.cross", [])
+        language = changed(language, "conditioners.self_wav", shapes.CHROMA)
+    for path, value in (changes or {}).items():
+        language = changed(language, path, value)
+    save(folder / "state_dict.bin", dict(language_tensors(language)), language, filled=_half)
+    older = {_older(name): shape for name, shape in codec_tensors(shapes.TOKENS)}
+    save(folder / "compression_state_dict.bin", older, shapes.TOKENS, filled=recorded.fill)
+    return folder
+
+
+def _half(name: str, shape: tuple[int, ...]) -> Tensor:
+    return recorded.fill(name, shape).half()
+
+
+def _older(name: str) -> str:
+    prefix, _, number = name.partition(".parametrizations.weight.original")
+    return f"{prefix}.weight_{'gv'[int(number)]}" if number else name
+
+
+def save(
+    path: Path,
+    tensors: Mapping[str, tuple[int, ...]],
+    config: Mapping[str, Any],
+    *,
+    filled: Callable[[str, tuple[int, ...]], Tensor] = fill,
+) -> None:
     """Write one file: filled tensors and the configuration as YAML text."""
-    state = {name: fill(name, shape) for name, shape in shapes.items()}
+    state = {name: filled(name, shape) for name, shape in tensors.items()}
     package = {"best_state": state, "xp.cfg": yaml.safe_dump(dict(config)), "version": "1.4.0a1"}
     torch.save(package | {"exported": True}, path)
 
