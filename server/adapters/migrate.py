@@ -8,7 +8,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from server import errors
 from server.adapters.database import Database
 
-HEAD = "0003"
+HEAD = "0004"
 """The newest migration; a test compares it with the files."""
 
 SCRIPTS = Path(__file__).with_name("migrations")

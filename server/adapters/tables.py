@@ -62,6 +62,7 @@ jobs = Table(
     Column("owner", Text),
     Column("idempotency_key", Text),
     Column("request_digest", Text),
+    Column("asked_as", Text),
     Column("replay_of", Text),
     Column("webhook", Text),
     Column("source_seconds", Float),
@@ -155,6 +156,8 @@ sessions = Table(
     Column("last_processed", Text),
     Column("transform_input", Text),
     Column("job_id", Text),
+    Column("model_name", Text),
+    Column("prompt_duration", Float),
     Column("owner", Text),
     Column("updated_at", UtcDateTime, nullable=False),
 )

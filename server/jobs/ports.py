@@ -36,6 +36,8 @@ class Session:
         last_processed: what it made.
         transform_input: what undo returns.
         job_id: the job whose ending the session's client was given already.
+        model_name: the weights its client last asked for, whether or not they are here.
+        prompt_duration: of how many seconds it last had music continued.
         owner: whose key it was begun with; None where keys are not asked for.
     """
 
@@ -44,6 +46,8 @@ class Session:
     last_processed: str | None = None
     transform_input: str | None = None
     job_id: str | None = None
+    model_name: str | None = None
+    prompt_duration: float | None = None
     owner: str | None = None
     updated_at: datetime = field(default_factory=now)
 

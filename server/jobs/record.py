@@ -98,6 +98,7 @@ class Job:
         owner: whose key it was submitted with; None where keys are not asked for.
         idempotency_key: owner and what its sender calls it: sending it again is no second job.
         request_digest: of what was sent with that key.
+        asked_as: what an older client called what it asked for; its answers are named after it.
         replay_of: the job whose recipe this one follows.
         webhook: the address that is told of its ending.
         source_seconds: how much audio it works on, as far as that was known.
@@ -122,6 +123,7 @@ class Job:
     owner: str | None = None
     idempotency_key: str | None = None
     request_digest: str | None = None
+    asked_as: str | None = None
     replay_of: str | None = None
     webhook: str | None = None
     source_seconds: float | None = None
@@ -199,7 +201,7 @@ class Job:
     def submitted_again(self, **changes: Any) -> Self:
         """Return a new record with the same order: for the same session, owner and webhook."""
         order = ("kind", "spec", "session_id", "owner", "webhook", "source_seconds", "seed")
-        kept = {name: getattr(self, name) for name in order}
+        kept = {name: getattr(self, name) for name in (*order, "asked_as")}
         return type(self)(**kept, replay_of=self.id, **changes)
 
     def ended(self, status: Status, *, keep: timedelta, **changes: Any) -> Self:
