@@ -1,14 +1,15 @@
-"""Text to condition: a T5 encoder and the projection that checkpoints bring.
+"""Texts and melodies to conditions, and where conditions enter a model.
 
-The encoder is no part of a checkpoint. It comes from a directory, or under its own name from where
-transformers keeps models, and is opened when a text is first met.
+A text is read by a T5 encoder and the projection that checkpoints bring. The encoder is no part of
+a checkpoint. It comes from a directory, or under its own name from where transformers keeps models,
+and is opened when a text is first met.
 """
 
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +20,9 @@ T5_WIDTHS: Mapping[str, int] = {
     "t5-large": 1024,
     "t5-3b": 1024,
     "t5-11b": 1024,
+    "google/flan-t5-small": 512,
+    "google/flan-t5-base": 768,
+    "google/flan-t5-large": 1024,
 }
 """Width of the last hidden state by the name a checkpoint gives."""
 
@@ -28,12 +32,44 @@ Condition = tuple[Tensor, Tensor]
 """`[B, S, dim]` and its mask `[B, S]`; both are zero where there is no text."""
 
 
+class WavCondition(NamedTuple):
+    """A sound to be conditioned on.
+
+    Attributes:
+        wav: `[1, C, N]`; a single sample stands for none.
+        length: samples of it that count, `[1]`.
+        sample_rate: in Hz, of each row.
+        path: where each row came from, if it is known.
+        seek_time: second of that file at which each row begins.
+    """
+
+    wav: Tensor
+    length: Tensor
+    sample_rate: Sequence[int]
+    path: Sequence[str | None] = ()
+    seek_time: Sequence[float | None] = ()
+
+
+def nullify_wav(condition: WavCondition) -> WavCondition:
+    """Return what stands for no sound where there was this one."""
+    return condition._replace(
+        wav=torch.zeros_like(condition.wav[..., :1]), length=torch.zeros_like(condition.length)
+    )
+
+
 @dataclass
 class ConditioningAttributes:
     """What one sample is conditioned on: texts and waveforms by attribute name."""
 
     text: dict[str, str | None] = field(default_factory=dict)
-    wav: dict[str, Any] = field(default_factory=dict)
+    wav: dict[str, WavCondition] = field(default_factory=dict)
+
+    def nullified(self) -> "ConditioningAttributes":
+        """Return the same attributes with nothing in them: the other side of guidance."""
+        return ConditioningAttributes(
+            text=dict.fromkeys(self.text),
+            wav={name: nullify_wav(condition) for name, condition in self.wav.items()},
+        )
 
 
 class T5Conditioner(nn.Module):
@@ -95,7 +131,7 @@ class T5Conditioner(nn.Module):
         """Return the condition of tokenized texts."""
         mask = inputs["attention_mask"]
         hidden = self.encode(inputs["input_ids"], mask)
-        return self.output_proj(hidden.float()) * mask.unsqueeze(-1), mask
+        return self.output_proj(hidden.to(self.output_proj.weight)) * mask.unsqueeze(-1), mask
 
     def condition(self, texts: Sequence[str | None]) -> Condition:
         """Return the condition of texts; those met before are not encoded again."""
@@ -143,17 +179,90 @@ class ConditioningProvider(nn.Module):
         assert isinstance(conditioner, T5Conditioner)  # noqa: S101 - what the loader put there
         return conditioner
 
-    def tokenize(self, inputs: Sequence[ConditioningAttributes]) -> dict[str, dict[str, Tensor]]:
-        """Return what `forward` takes, of every text attribute that has a conditioner."""
-        return {
-            name: conditioner.tokenize([attributes.text.get(name) for attributes in inputs])
-            for name, conditioner in self.conditioners.items()
-            if isinstance(conditioner, T5Conditioner)
-        }
+    @property
+    def text_conditions(self) -> list[str]:
+        """Names of the attributes that are texts."""
+        return [name for name, each in self.conditioners.items() if isinstance(each, T5Conditioner)]
 
-    def forward(self, tokenized: Mapping[str, Mapping[str, Tensor]]) -> dict[str, Condition]:
+    @property
+    def wav_conditions(self) -> list[str]:
+        """Names of the attributes that are waveforms."""
+        return [name for name in self.conditioners if name not in self.text_conditions]
+
+    def tokenize(self, inputs: Sequence[ConditioningAttributes]) -> dict[str, Any]:
+        """Return what `forward` takes, of every attribute that has a conditioner; texts first.
+
+        Raises:
+            ValueError: a sample lacks a waveform that the model is conditioned on.
+        """
+        texts = {
+            name: self._named(name).tokenize([each.text.get(name) for each in inputs])
+            for name in self.text_conditions
+        }
+        return texts | {name: _waveforms(inputs, name) for name in self.wav_conditions}
+
+    def forward(self, tokenized: Mapping[str, Any]) -> dict[str, Condition]:
         """Return the condition of every attribute."""
         return {name: self.conditioners[name](inputs) for name, inputs in tokenized.items()}
+
+    def conditions(self, inputs: Sequence[ConditioningAttributes]) -> dict[str, Condition]:
+        """Return the conditions of some samples; texts met before are not encoded again.
+
+        Raises:
+            ValueError: a sample lacks a waveform that the model is conditioned on.
+        """
+        found: dict[str, Condition] = {}
+        for name in self.text_conditions:
+            texts = [each.text.get(name) for each in inputs]
+            found[name] = self._named(name).condition(texts)
+        for name in self.wav_conditions:
+            found[name] = self._named(name)(_waveforms(inputs, name))
+        return found
+
+    def _named(self, name: str) -> Any:
+        return self.conditioners[name]
+
+
+class ConditionFuser:
+    """Where conditions enter a language model: in front of the tokens, or by cross-attention.
+
+    Attributes:
+        prepend: names of the conditions in front of the tokens, the foremost first.
+        cross: names of the conditions that are attended to, in order.
+        cond2fuse: the method of each condition by its name.
+    """
+
+    FUSING_METHODS = ("prepend", "cross")
+
+    def __init__(self, fuse2cond: Mapping[str, Sequence[str]]) -> None:
+        """Take the names of the conditions by method.
+
+        Raises:
+            ValueError: a method is unknown, or a condition has two.
+        """
+        if unknown := sorted(set(fuse2cond) - set(self.FUSING_METHODS)):
+            raise ValueError(f"conditions cannot be fused by {unknown[0]}")
+        self.prepend = tuple(fuse2cond.get("prepend", ()))
+        self.cross = tuple(fuse2cond.get("cross", ()))
+        if len({*self.prepend, *self.cross}) < len(self.prepend) + len(self.cross):
+            raise ValueError("a condition cannot enter a model twice")
+        self.cond2fuse = dict.fromkeys(self.prepend, "prepend") | dict.fromkeys(self.cross, "cross")
+
+    def __call__(
+        self, tokens: Tensor, conditions: Mapping[str, Condition]
+    ) -> tuple[Tensor, Tensor | None]:
+        """Return embeddings `[B, P + S, dim]` of tokens `[B, S, dim]`, and what is attended to."""
+        first = [conditions[name][0] for name in self.prepend]
+        attended = [conditions[name][0] for name in self.cross]
+        cross = torch.cat(attended, dim=1) if attended else None
+        return torch.cat([*first, tokens], dim=1), cross
+
+
+def _waveforms(inputs: Sequence[ConditioningAttributes], name: str) -> list[WavCondition]:
+    found = [each.wav.get(name) for each in inputs]
+    if None in found:
+        raise ValueError(f"the model is conditioned on {name}, which a sample has not")
+    return [each for each in found if each is not None]
 
 
 def _tokenizer_and_encoder(source: Path | str | None, name: str) -> tuple[Any, Any]:
