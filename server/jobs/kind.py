@@ -31,6 +31,17 @@ class JobSpec(BaseModel):
             errors.InvalidInput: with the field's name.
         """
 
+    def work_seconds(self, source_seconds: float | None) -> float | None:
+        """Return how much audio there is to work on, which is what a job's time goes by."""
+        return source_seconds
+
+    def check_result(self, source_seconds: float | None, *, most_seconds: float) -> None:
+        """Refuse what would make a result that is longer than sounds may be here.
+
+        Raises:
+            errors.TooLong: with the field's name.
+        """
+
 
 class Kind(Protocol):
     """A module with these names; `server.kinds.KINDS` lists them.

@@ -5,12 +5,18 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator, model_validator
 
 from server import errors
-from server.engines.protocols import Brief
+from server.engines.catalog import ENGINES
+from server.engines.protocols import Brief, Continuation, Continues, OnStep
+from server.jobs.context import Context
 from server.jobs.kind import Number
-from server.kinds import choices, insertions
+from server.kinds import choices, extensions, insertions, limits, recipe, takes
 from server.kinds.choices import CUSTOM, Choice, Prompt
+from server.kinds.extensions import Extended, Place
 from server.kinds.fields import EngineName, Format, Seconds, Seed, Tempo, random_seed
+from server.kinds.players import Player, Takes
 from server.kinds.sampling import Sampled
+from server.media import tags
+from server.media.bounded import READERS
 
 NAME = "continuation"
 QUEUE = "audio"
@@ -123,6 +129,20 @@ class Spec(Sampled):
             return self.appended_seconds
         return USUAL_SECONDS - self.prompt_seconds
 
+    def work_seconds(self, source_seconds: float | None) -> float | None:
+        """Return how much is played: what is kept takes no time."""
+        return self.appended_to(self.kept_seconds(source_seconds or 0.0))
+
+    def check_result(self, source_seconds: float | None, *, most_seconds: float) -> None:
+        """Refuse a result that nobody could go on from again.
+
+        Raises:
+            errors.TooLong: with the field's name.
+        """
+        kept = self.kept_seconds(source_seconds or 0.0)
+        field = "appended_seconds" if self.total_seconds is None else "total_seconds"
+        limits.check(kept + self.appended_to(kept), most_seconds=most_seconds, field=field)
+
     def check_source(self, seconds: float) -> None:
         """Refuse a prompt that is not in a source of that length, or a result without anything new.
 
@@ -156,3 +176,81 @@ class Spec(Sampled):
             seed=self.seed + take,
             bpm=self.bpm,
         )
+
+
+def run(spec: Spec, ctx: Context) -> None:
+    """Decode, listen, play until it does not stop by itself, join, store."""
+    player = Player(spec.engine, CAPABILITY, ctx)
+    listened = ctx.stage("listening", 0.02, 0.08)
+    source = READERS.decode(ctx.read(spec.source), max_seconds=ctx.source_seconds)
+    where = extensions.place(
+        source,
+        end_seconds=spec.kept_seconds(source.seconds),
+        heard_seconds=spec.prompt_seconds,
+        on_beat=spec.join == "beat",
+        bpm=spec.bpm,
+    )
+    listened(1, 1)
+    length = _length(spec, where)
+    played = _played(spec, where, length, player)
+    ctx.report(0.9, stage="joining")
+    made = extensions.extended(where, played.chosen.played.clip, length)
+    ctx.report(0.95, stage="storing")
+    data = _file(spec, where, made, played, engine=player.name)
+    name = f"continued.{spec.format}"
+    stored = takes.store(made.clip, data, ctx, name=name, fmt=spec.format)
+    ctx.remember(last_input=spec.source, last_processed=stored.id)
+    chosen = played.chosen.played
+    report = extensions.report(where, made, played, data, engine=player.name)
+    said = [*player.notices, *(player.unused(spec.model, chosen) if spec.model else ())]
+    ctx.conclude(
+        seed=spec.seed,
+        report={
+            "variation": spec.variation,
+            "prompt": spec.prompt,
+            **report,
+            "notices": [*said, *report["notices"]],
+        },
+        recipe=recipe.of(
+            NAME, spec, ctx.job.engine, model=chosen.model, prompts=[spec.choice.prompt]
+        ),
+    )
+
+
+def _length(spec: Spec, where: Place) -> int:
+    """Return how many samples are new; a source that was cut to a beat gets so many more."""
+    rate, end = where.ground.source.sample_rate, where.ground.end
+    if spec.total_seconds is not None:
+        return round(spec.total_seconds * rate) - end
+    return round(spec.appended_to(end / rate) * rate)
+
+
+def _played(spec: Spec, where: Place, length: int, player: Player) -> Takes:
+    ground = where.ground
+
+    def play(engine: Continues, number: int, on_step: OnStep) -> Continuation:
+        seconds = length / ground.source.sample_rate
+        brief = spec.brief(number)
+        return engine.continue_music(
+            ground.prompt, brief, spec.sampling, seconds=seconds, on_step=on_step
+        )
+
+    return player.takes(
+        play,
+        lambda played: extensions.judged(ground, played, length),
+        seed=spec.seed,
+        most=spec.most_takes,
+        share=(0.08, 0.9),
+    )
+
+
+def _file(spec: Spec, where: Place, made: Extended, played: Takes, *, engine: str) -> bytes:
+    said = tags.of(
+        title=spec.choice.words or (spec.variation if spec.choice.preset else NAME),
+        engine=engine,
+        licence=ENGINES[engine].licence,
+        model=played.chosen.played.model.get("name"),
+        seed=played.chosen.seed,
+    )
+    subtype = takes.subtype_for(where.ground.source, spec.format)
+    return tags.encode(made.clip, spec.format, subtype=subtype, tags=said)

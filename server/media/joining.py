@@ -83,7 +83,7 @@ def _shift(source: Clip, played: Clip, part: Window, overlap: int) -> tuple[int,
     zones = _zones(source, part, overlap)
     if not zones:
         return 0, 0.0
-    scores = np.sum([_likenesses(source, played, zone, reach) for zone in zones], axis=0)
+    scores = np.sum([likenesses(source, played, zone, reach) for zone in zones], axis=0)
     best = int(np.argmax(scores)) - reach
     likeness = float(scores.max()) / len(zones)
     if likeness <= window.ALIKE:
@@ -100,8 +100,11 @@ def _zones(source: Clip, part: Window, overlap: int) -> list[Window]:
     return [zone for zone in zones if zone.length]
 
 
-def _likenesses(source: Clip, played: Clip, zone: Window, reach: int) -> Samples:
-    """Return the correlation of old and new sound in a zone for every shift, `[2 * reach + 1]`."""
+def likenesses(source: Clip, played: Clip, zone: Window, reach: int) -> Samples:
+    """Return the correlation of old and new sound in a zone for every shift, `[2 * reach + 1]`.
+
+    The first is for material taken `reach` samples before the zone. `played` may be longer.
+    """
     old = source.samples[:, zone.start : zone.end].astype(np.float64)
     new = np.pad(played.samples.astype(np.float64), ((0, 0), (reach, reach)))
     new = new[:, zone.start : zone.end + 2 * reach]

@@ -56,7 +56,10 @@ class Taken:
 
 @dataclass(frozen=True, slots=True)
 class _Checked:
-    """An order in which everything is right; `probe` is of audio that is not stored yet."""
+    """An order in which everything is right; `probe` is of audio that is not stored yet.
+
+    `source_seconds` is how much audio there is to work on.
+    """
 
     spec: JobSpec
     source_seconds: float | None
@@ -167,7 +170,7 @@ def _checked(services: Services, order: Order) -> _Checked:
     spec = kinds.parse(order.kind, {**_without_source(order), "source": _NOT_YET_STORED})
     probe = _probed(services, order.audio)
     spec.check_source(probe.seconds or 0.0)
-    return _Checked(spec, probe.seconds, probe)
+    return _Checked(spec, _worked_on(services, spec, probe.seconds), probe)
 
 
 def _hand_over(services: Services, order: Order, checked: _Checked) -> Taken:
@@ -199,10 +202,16 @@ def _of_stored_source(services: Services, order: Order) -> _Checked:
         )
     spec = kinds.parse(order.kind, order.parameters)
     if not takes_audio:
-        return _Checked(spec, None)
+        return _Checked(spec, _worked_on(services, spec, None))
     seconds = _known_source(services, str(getattr(spec, "source", ""))).seconds
     spec.check_source(seconds or 0.0)
-    return _Checked(spec, seconds)
+    return _Checked(spec, _worked_on(services, spec, seconds))
+
+
+def _worked_on(services: Services, spec: JobSpec, source_seconds: float | None) -> float | None:
+    """Return how much audio a job works on; what it makes must be short enough to work on again."""
+    spec.check_result(source_seconds, most_seconds=services.settings.max_source_seconds)
+    return spec.work_seconds(source_seconds)
 
 
 def _known_source(services: Services, artifact_id: str) -> Artifact:

@@ -10,9 +10,11 @@ import numpy as np
 from server import errors
 from server.engines.protocols import (
     Brief,
+    Continuation,
     Inpainting,
     OnPreview,
     OnStep,
+    Sampling,
     Transformation,
     tell_nobody,
 )
@@ -23,12 +25,32 @@ from server.media.window import Window
 
 STEPS = 4
 PATIENCE_SECONDS = 20.0
+RATE = 32_000
 WORKER = "scripted-worker"
+
+
+def hum(seconds: float, *, rate: int, channels: int = 1, seed: int = 0) -> Clip:
+    """Return a tone struck twice a second, another one for each seed."""
+    at = np.arange(round(seconds * rate)) / rate
+    pitch = 220.0 * 2.0 ** ((seed % 12) / 12)
+    sine = 0.3 * np.sin(2 * np.pi * pitch * at) * (0.2 + np.exp(-6 * (at % 0.5)))
+    return Clip(np.tile(sine.astype(np.float32), (channels, 1)), rate)
+
+
+def hummed(clip: Clip, seconds: float, seed: int) -> Clip:
+    """Return a clip that goes on with a tone."""
+    new = hum(seconds, rate=clip.sample_rate, channels=clip.channels, seed=seed)
+    return clip.with_samples(np.concatenate([clip.samples, new.samples], axis=1))
 
 
 def halved(clip: Clip) -> Clip:
     """Return a clip at half its level."""
     return clip.with_samples(clip.samples * np.float32(0.5))
+
+
+def begun(seconds: float, seed: int) -> Clip:
+    """Return a tone in stereo."""
+    return hum(seconds, rate=RATE, channels=2, seed=seed)
 
 
 class ScriptedEngine:
@@ -39,7 +61,11 @@ class ScriptedEngine:
         briefs: what it was asked for, in order.
         clips: what it was given, one a call.
         windows: what it was to paint in them, one a call of `inpaint`.
+        samplings: how it was to draw, one a call of `continue_music` and `generate`.
+        seconds: how much it was to play, one a call of those.
         play: what it makes of a clip.
+        go_on: what it makes of a clip, seconds and a seed when it goes on.
+        begin: what it makes of seconds and a seed alone.
         has_previews: whether it gives a preview after its second step, at a quarter of the level.
         steps: how many steps it made.
         is_stepping: set once it has made the step at which it is held.
@@ -50,7 +76,11 @@ class ScriptedEngine:
         self.briefs: list[Brief] = []
         self.clips: list[Clip] = []
         self.windows: list[tuple[Window, ...]] = []
+        self.samplings: list[Sampling] = []
+        self.seconds: list[float] = []
         self.play: Callable[[Clip], Clip] = halved
+        self.go_on: Callable[[Clip, float, int], Clip] = hummed
+        self.begin: Callable[[float, int], Clip] = begun
         self.has_previews = False
         self.steps = 0
         self.is_stepping = threading.Event()
@@ -105,6 +135,40 @@ class ScriptedEngine:
         if self.failure is not None:
             raise self.failure
         return [self._inpainting(clip, windows, number) for number in range(takes)]
+
+    def continue_music(
+        self, clip: Clip, brief: Brief, sampling: Sampling, *, seconds: float, on_step: OnStep
+    ) -> Continuation:
+        """Do what the script says."""
+        self.clips.append(clip)
+        self._asked(brief, sampling, seconds, on_step)
+        return self._continuation(self.go_on(clip, seconds, brief.seed))
+
+    def generate(
+        self, brief: Brief, sampling: Sampling, *, seconds: float, on_step: OnStep
+    ) -> Continuation:
+        """Do what the script says."""
+        self._asked(brief, sampling, seconds, on_step)
+        return self._continuation(self.begin(seconds, brief.seed))
+
+    def _asked(self, brief: Brief, sampling: Sampling, seconds: float, on_step: OnStep) -> None:
+        self.briefs.append(brief)
+        self.samplings.append(sampling)
+        self.seconds.append(seconds)
+        for done in range(1, STEPS + 1):
+            self._step(done, STEPS, on_step)
+        if self.failure is not None:
+            raise self.failure
+
+    def _continuation(self, clip: Clip) -> Continuation:
+        return Continuation(
+            clip=clip,
+            heard={"bpm": 120.0, "beats": [0.5, 1.0]},
+            understood=("strings",),
+            ignored=("purple",),
+            model={"name": "scripted", "device": "cpu"},
+            made={"steps": STEPS},
+        )
 
     def _inpainting(self, clip: Clip, windows: Sequence[Window], number: int) -> Inpainting:
         played = self.play(clip)
