@@ -80,7 +80,7 @@ def test_folding_weight_norm_is_what_torch_computes() -> None:
 
 def test_an_unsupported_codec_is_refused_with_a_sentence(tmp_path: Path) -> None:
     for path, value in (
-        ("encodec.quantizer", "rvq"),
+        ("encodec.quantizer", "vq"),
         ("encodec.causal", True),
         ("seanet.activation", "mish"),
         ("seanet.norm", "time_group_norm"),

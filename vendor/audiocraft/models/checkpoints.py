@@ -5,8 +5,9 @@ a pickled OmegaConf tree. It is read with `weights_only=True`; the ten classes s
 of are replaced by inert stand-ins, and every other class is refused.
 
 The other form is safetensors: the same tensors by the same names, and the configuration as JSON,
-under `config` in the header or in a `.json` file beside it. Tensors of both forms are mapped, not
-read: a file's bytes come into memory when they are first used.
+under `config` in the header, in a `.json` file of its name beside it or in a `config.json`.
+Tensors of both forms are mapped, not read: a file's bytes come into memory when they are first
+used.
 """
 
 import collections
@@ -129,7 +130,8 @@ def _read_safetensors(path: Path) -> Checkpoint:
         with safetensors.safe_open(path, framework="pt") as file:
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no dict
             text = (file.metadata() or {}).get(CONFIG_KEY)
-        beside = path.with_suffix(".json")
+        own = path.with_suffix(".json")
+        beside = own if own.is_file() else path.with_name("config.json")
         config = json.loads(beside.read_text("utf-8") if text is None else text)
     except (safetensors.SafetensorError, OSError, ValueError) as error:
         raise InvalidCheckpoint(f"{path.name} cannot be read as a checkpoint.") from error

@@ -9,7 +9,6 @@ from typing import Any, TypeVar
 
 from audiocraft.models.checkpoints import Checkpoint, InvalidCheckpoint, lookup
 from audiocraft.modules.conditioners import T5_WIDTHS
-from audiocraft.modules.seanet import SEANetConfig
 from audiocraft.modules.transformer import TransformerConfig
 
 N = TypeVar("N", int, float)
@@ -53,27 +52,6 @@ _TRANSFORMER_TRAINING = (
     *("lr", "weight_decay", "device", "dtype"),
 )
 
-_SEANET: Mapping[str, Any] = {
-    "channels": 1,
-    "dimension": 128,
-    "n_filters": 32,
-    "n_residual_layers": 3,
-    "ratios": [8, 5, 4, 2],
-    "activation": "ELU",
-    "kernel_size": 7,
-    "last_kernel_size": 7,
-    "residual_kernel_size": 3,
-    "dilation_base": 2,
-    "pad_mode": "reflect",
-    "true_skip": True,
-    "compress": 2,
-    "lstm": 0,
-}
-_SEANET_OTHERS = (
-    *("activation_params", "norm", "norm_params", "causal", "disable_norm_outer_blocks"),
-    *("trim_right_ratio", "final_activation", "final_activation_params"),
-)
-
 
 def transformer_of(checkpoint: Checkpoint) -> TransformerConfig:
     """Return the shape of the flow model's transformer.
@@ -82,10 +60,10 @@ def transformer_of(checkpoint: Checkpoint) -> TransformerConfig:
         InvalidCheckpoint: a required field is missing, or one has a value that is not supported.
     """
     settings = checkpoint.section("transformer_lm")
-    _refuse_unknown(
+    refuse_unknown(
         "transformer_lm", settings, (*_TRANSFORMER, *_TRANSFORMER_SHAPE, *_TRANSFORMER_TRAINING)
     )
-    if not _required(checkpoint, "transformer_lm.memory_efficient"):
+    if not required(checkpoint, "transformer_lm.memory_efficient"):
         raise InvalidCheckpoint("A flow model without memory_efficient is not supported.")
     for key, default in _TRANSFORMER.items():
         value = settings.get(key, default)
@@ -116,13 +94,13 @@ def _refuse_other_conditions(checkpoint: Checkpoint) -> None:
         ("cross", ["description"]),
         ("input_interpolate", []),
     ):
-        if (value := _required(checkpoint, f"fuser.{field}")) != supported:
+        if (value := required(checkpoint, f"fuser.{field}")) != supported:
             raise InvalidCheckpoint(f"A flow model with fuser.{field}={value!r} is not supported.")
     if others := set(checkpoint.section("conditioners")) - {"args", "description"}:
         raise InvalidCheckpoint(f"A flow model conditioned on {min(others)} is not supported.")
-    if (kind := _required(checkpoint, "conditioners.description.model")) != "t5":
+    if (kind := required(checkpoint, "conditioners.description.model")) != "t5":
         raise InvalidCheckpoint(f"Descriptions read by {kind!r} are not supported.")
-    if _required(checkpoint, "conditioners.description.t5.finetune"):
+    if required(checkpoint, "conditioners.description.t5.finetune"):
         raise InvalidCheckpoint("A text encoder that was trained along is not supported.")
 
 
@@ -132,7 +110,7 @@ def text_encoder_of(checkpoint: Checkpoint) -> str:
     Raises:
         InvalidCheckpoint: it has none, or one of unknown width.
     """
-    name = str(_required(checkpoint, "conditioners.description.t5.name"))
+    name = str(required(checkpoint, "conditioners.description.t5.name"))
     if name not in T5_WIDTHS:
         raise InvalidCheckpoint(f"The text encoder {name!r} is not supported.")
     return name
@@ -143,57 +121,16 @@ def window_of(checkpoint: Checkpoint) -> float:
     return positive(checkpoint, "dataset.segment_duration", float)
 
 
-def codec_rate_of(checkpoint: Checkpoint) -> int:
-    """Return the sample rate of a codec, in Hz, having seen that its kind is supported.
-
-    Raises:
-        InvalidCheckpoint: it is of another kind.
-    """
-    if _required(checkpoint, "compression_model") != "encodec":
-        raise InvalidCheckpoint("Only codecs of the kind encodec are supported.")
-    settings = checkpoint.section("encodec")
-    kinds = [_required(checkpoint, f"encodec.{key}") for key in ("autoencoder", "quantizer")]
-    if kinds != ["seanet", "no_quant"]:
-        raise InvalidCheckpoint("Only SEANet codecs without a quantizer are supported.")
-    if _required(checkpoint, "encodec.causal") or settings.get("renormalize"):
-        raise InvalidCheckpoint("Causal or renormalising codecs are not supported.")
-    checkpoint.section("no_quant")
-    return positive(checkpoint, "encodec.sample_rate", int)
-
-
-def seanet_of(checkpoint: Checkpoint, part: str) -> SEANetConfig:
-    """Return the shape of a codec's `encoder` or `decoder`: the common fields under its own.
-
-    Raises:
-        InvalidCheckpoint: a field is unknown or has a value that is not supported.
-    """
-    common = dict(checkpoint.section("seanet"))
-    own = {name: common.pop(name, None) for name in ("encoder", "decoder")}
-    if None in own.values():
-        raise InvalidCheckpoint("The checkpoint's configuration lacks seanet.encoder or .decoder.")
-    settings = {**common, **own[part]}
-    _refuse_unknown("seanet", settings, (*_SEANET, *_SEANET_OTHERS))
-    if settings.get("norm", "none") not in ("weight_norm", "none"):
-        raise InvalidCheckpoint(f"The normalisation {settings['norm']!r} is not supported.")
-    if settings.get("final_activation") or settings.get("causal"):
-        raise InvalidCheckpoint("A final activation or a causal network is not supported.")
-    chosen = {key: settings.get(key, default) for key, default in _SEANET.items()}
-    if chosen["activation"] not in ("snake", "ELU"):
-        raise InvalidCheckpoint(f"The activation {chosen['activation']!r} is not supported.")
-    if chosen["channels"] != _required(checkpoint, "encodec.channels"):
-        raise InvalidCheckpoint("The codec's networks have other channels than the codec.")
-    alpha = float((settings.get("activation_params") or {}).get("alpha", 1.0))
-    return SEANetConfig(**chosen | {"ratios": tuple(chosen["ratios"]), "activation_alpha": alpha})
-
-
 def positive(checkpoint: Checkpoint, path: str, kind: type[N], *, default: N | None = None) -> N:
     """Return a number of the configuration.
 
     Raises:
         InvalidCheckpoint: it is missing and has no default, or is no positive number.
     """
-    value = _required(checkpoint, path) if default is None else _optional(checkpoint, path, default)
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool) and value > 0
+    value = required(checkpoint, path) if default is None else _optional(checkpoint, path, default)
+    is_number = (
+        isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < 2**53
+    )
     if not is_number or kind(value) != value:
         raise InvalidCheckpoint(f"{path} of the checkpoint's configuration cannot be {value!r}.")
     return kind(value)
@@ -205,12 +142,22 @@ def _optional(checkpoint: Checkpoint, path: str, default: Any) -> Any:
     return default if value is None else value
 
 
-def _required(checkpoint: Checkpoint, path: str) -> Any:
+def required(checkpoint: Checkpoint, path: str) -> Any:
+    """Return a value of the configuration.
+
+    Raises:
+        InvalidCheckpoint: it is missing.
+    """
     if lookup(checkpoint.config, path) is None:
         raise InvalidCheckpoint(f"The checkpoint's configuration lacks {path}.")
     return _optional(checkpoint, path, None)
 
 
-def _refuse_unknown(section: str, settings: Mapping[str, Any], known: tuple[str, ...]) -> None:
-    if unknown := sorted(set(settings) - set(known)):
+def refuse_unknown(section: str, settings: Mapping[str, Any], known: tuple[str, ...]) -> None:
+    """Insist on known fields.
+
+    Raises:
+        InvalidCheckpoint: there is another one, which it names.
+    """
+    if unknown := sorted(str(key) for key in settings if key not in known):
         raise InvalidCheckpoint(f"The checkpoint's {section} has an unknown field: {unknown[0]}.")

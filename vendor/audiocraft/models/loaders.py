@@ -11,13 +11,23 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
-from audiocraft.models import checkpoints, configurations, repositories
+from audiocraft.models import (
+    checkpoints,
+    codec_configurations,
+    configurations,
+    encodec_transformers,
+    repositories,
+)
 from audiocraft.models.checkpoints import Checkpoint, InvalidCheckpoint
+from audiocraft.models.compression import CompressionModel
 from audiocraft.models.encodec import EncodecModel
 from audiocraft.models.flow import FlowModel
 from audiocraft.modules.conditioners import ConditioningProvider, T5Conditioner
 
 M = TypeVar("M", bound=nn.Module)
+
+_POINTER = "//pretrained/"
+"""What some pointers have before the hub id."""
 
 
 def load_compression_model(
@@ -28,18 +38,30 @@ def load_compression_model(
 ) -> EncodecModel:
     """Load the codec from a directory, a file, an https address or a hub id.
 
-    A file that only points to another repository is followed once, and to a hub id only.
+    The file may be the original's, with a quantizer or without, or in the layout of the
+    transformers library. One that only points to another repository is followed once, and to a
+    hub id only.
 
     Raises:
         InvalidCheckpoint: the file is damaged, of another kind, or of an unsupported shape.
     """
-    names = repositories.CODEC_FILES
-    place = repositories.locate(file_or_url_or_id, names, filename=filename, cache_dir=cache_dir)
+    place = repositories.locate_codec(file_or_url_or_id, filename=filename, cache_dir=cache_dir)
     checkpoint = checkpoints.read(place)
     if checkpoint.pretrained is not None:
         other = _pointed_to(checkpoint.pretrained)
-        checkpoint = checkpoints.read(repositories.from_hub(other, names[-1], cache_dir=cache_dir))
+        checkpoint = checkpoints.read(repositories.codec_pointed_to(other, cache_dir=cache_dir))
     return codec_from(checkpoint, device)
+
+
+def get_wrapped_compression_model(
+    compression_model: CompressionModel, checkpoint: Checkpoint
+) -> CompressionModel:
+    """Return the codec as a language model's checkpoint wants it: stereo, of less codebooks.
+
+    Raises:
+        InvalidCheckpoint: it wants what this codec cannot be.
+    """
+    return codec_configurations.wrapped(compression_model, checkpoint)
 
 
 def load_dit_model_melodyflow(
@@ -75,16 +97,14 @@ def codec_from(checkpoint: Checkpoint, device: torch.device | str = "cpu") -> En
     Raises:
         InvalidCheckpoint: it is of an unsupported shape, or its tensors do not fit.
     """
-    rate = configurations.codec_rate_of(checkpoint)
-    encoder, decoder = (
-        configurations.seanet_of(checkpoint, part) for part in ("encoder", "decoder")
-    )
-    if encoder.dimension != 2 * decoder.dimension:
-        raise InvalidCheckpoint("The encoder does not give a mean and a scale for each latent.")
-    if encoder.ratios != decoder.ratios:
-        raise InvalidCheckpoint("The encoder and the decoder of the codec have different ratios.")
-    model = _empty(EncodecModel, encoder, decoder, sample_rate=rate)
-    return _filled(model, fold_weight_norm(checkpoint.state), device)
+    is_other = encodec_transformers.is_layout(checkpoint)
+    shape_of = encodec_transformers.shape_of if is_other else codec_configurations.shape_of
+    with torch.device("meta"):
+        model = shape_of(checkpoint).model()
+    state = fold_weight_norm(checkpoint.state)
+    if is_other:
+        state = encodec_transformers.renamed(state, model.state_dict())
+    return _filled(model, state, device)
 
 
 def dit_from(checkpoint: Checkpoint, device: torch.device | str = "cpu") -> FlowModel:
@@ -161,9 +181,10 @@ def _flow_checkpoint(
 
 def _pointed_to(name: object) -> str:
     # a path from inside a file would let the file choose what is opened on this machine
-    if not isinstance(name, str) or not repositories.is_hub_id(name):
+    place = name.removeprefix(_POINTER) if isinstance(name, str) else ""
+    if not repositories.is_hub_id(place):
         raise InvalidCheckpoint("The codec's file points to something that is no hub id.")
-    return name
+    return place
 
 
 def _empty(kind: type[M], *args: Any, **settings: Any) -> M:

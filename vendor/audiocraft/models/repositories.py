@@ -21,6 +21,9 @@ FLOW_FILES = ("flow.safetensors", "state_dict.bin")
 CODEC_FILES = ("codec.safetensors", "compression_state_dict.bin")
 """What a codec's file is called in a directory, best first."""
 
+TRANSFORMERS_FILES = ("config.json", "model.safetensors")
+"""What the transformers library calls a model's files; the last one is the weights."""
+
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 _ADDRESS = re.compile(r"https://|http://(localhost|127\.0\.0\.1)[:/]")
 
@@ -49,12 +52,61 @@ def locate(
         return _in_directory(path, [filename] if filename else names)
     if path.is_file():
         return path
-    cache = cache_dir or os.environ.get("AUDIOCRAFT_CACHE_DIR")
+    cache = _cache(cache_dir)
     if _ADDRESS.match(text):
         return _from_address(text, cache)
     if isinstance(file_or_url_or_id, str) and is_hub_id(text):
         return from_hub(text, filename or names[-1], cache_dir=cache)
     raise InvalidCheckpoint(f"There is no {filename or names[-1]} at the given place.")
+
+
+def locate_codec(
+    file_or_url_or_id: str | Path,
+    *,
+    filename: str | None = None,
+    cache_dir: str | Path | None = None,
+) -> Path:
+    """Return a codec's local file: one of its own names, or else the transformers library's.
+
+    The arguments are those of `locate`.
+
+    Raises:
+        InvalidCheckpoint: there is no such thing, or it cannot be fetched.
+    """
+    path, text = Path(file_or_url_or_id), str(file_or_url_or_id)
+    try:
+        return locate(file_or_url_or_id, CODEC_FILES, filename=filename, cache_dir=cache_dir)
+    except InvalidCheckpoint:
+        if filename is not None or path.is_file() or _ADDRESS.match(text):
+            raise
+        if path.is_dir():
+            return _in_directory(path, (*CODEC_FILES, TRANSFORMERS_FILES[-1]))
+        if not isinstance(file_or_url_or_id, str) or not is_hub_id(text):
+            raise
+    return _transformers_weights(text, cache_dir)
+
+
+def codec_pointed_to(repository: str, *, cache_dir: str | Path | None = None) -> Path:
+    """Return the codec's file in a repository that another codec's file points to.
+
+    Such files mean one that the transformers library wrote; of another kind is the second guess.
+
+    Raises:
+        InvalidCheckpoint: neither is on this machine or can be fetched.
+    """
+    try:
+        return _transformers_weights(repository, cache_dir)
+    except InvalidCheckpoint:
+        return from_hub(repository, CODEC_FILES[-1], cache_dir=_cache(cache_dir))
+
+
+def _transformers_weights(repository: str, cache_dir: str | Path | None) -> Path:
+    cache = _cache(cache_dir)
+    return [from_hub(repository, name, cache_dir=cache) for name in TRANSFORMERS_FILES][-1]
+
+
+def _cache(cache_dir: str | Path | None) -> str | Path | None:
+    return cache_dir or os.environ.get("AUDIOCRAFT_CACHE_DIR")
 
 
 def is_hub_id(text: str) -> bool:

@@ -31,7 +31,8 @@ def pad1d(x: Tensor, left: int, right: int, mode: str) -> Tensor:
 class StreamableConv1d(nn.Module):
     """`[B, C, N] -> [B, D, ceil(N / stride)]`, the larger half of the padding on the left.
 
-    Weights follow the input's precision.
+    A causal one has all of its padding on the left, but for a partial frame's. Weights follow
+    the input's precision.
 
     Attributes:
         reach: input samples, either way, that an output depends on at most, reflected ones too.
@@ -45,6 +46,7 @@ class StreamableConv1d(nn.Module):
         *,
         stride: int = 1,
         dilation: int = 1,
+        causal: bool = False,
         pad_mode: str = "reflect",
     ) -> None:
         super().__init__()
@@ -54,8 +56,9 @@ class StreamableConv1d(nn.Module):
         self.pad_mode = pad_mode
         self.kernel = (kernel_size - 1) * dilation + 1
         self.stride = stride
-        self.right = (self.kernel - stride) // 2
-        self.left = self.kernel - stride - self.right
+        padding = self.kernel - stride
+        self.right = 0 if causal else padding // 2
+        self.left = padding - self.right
         self.reach = max(self.left, self.kernel - 1 - self.left)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -71,18 +74,29 @@ class StreamableConv1d(nn.Module):
 class StreamableConvTranspose1d(nn.Module):
     """`[B, C, T] -> [B, D, T * stride]`, trimmed on both sides, the larger half on the left.
 
-    Weights follow the input's precision.
+    Of a causal one, a share of `trim_right_ratio` is trimmed on the right. Weights follow the
+    input's precision.
 
     Attributes:
         reach: output samples, either way, that an input has an effect on at most.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, kernel_size: int, stride: int) -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int,
+        stride: int,
+        *,
+        causal: bool = False,
+        trim_right_ratio: float = 1.0,
+    ) -> None:
         super().__init__()
         self.convtr = nn.ConvTranspose1d(in_channels, out_channels, kernel_size, stride=stride)
         self.stride = stride
-        self.right = (kernel_size - stride) // 2
-        self.left = kernel_size - stride - self.right
+        padding = kernel_size - stride
+        self.right = math.ceil(padding * trim_right_ratio) if causal else padding // 2
+        self.left = padding - self.right
         self.reach = max(self.left, kernel_size - 1 - self.left)
 
     def forward(self, x: Tensor) -> Tensor:

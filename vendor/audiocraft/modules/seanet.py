@@ -25,6 +25,8 @@ class SEANetConfig:
         ratios: upsampling of the decoder's stages; the encoder takes them reversed.
         compress: how much narrower the inside of a residual block is.
         lstm: number of recurrent layers, 0 for none.
+        causal: whether nothing hears what comes later, but for a partial last frame.
+        trim_right_ratio: how much of a causal decoder's surplus is trimmed on the right.
     """
 
     dimension: int
@@ -42,6 +44,8 @@ class SEANetConfig:
     true_skip: bool = True
     compress: int = 2
     lstm: int = 0
+    causal: bool = False
+    trim_right_ratio: float = 1.0
 
     @property
     def widths(self) -> list[int]:
@@ -50,7 +54,20 @@ class SEANetConfig:
 
     def conv(self, inputs: int, outputs: int, kernel: int, **more: int) -> StreamableConv1d:
         """Return a convolution padded as this network pads."""
-        return StreamableConv1d(inputs, outputs, kernel, pad_mode=self.pad_mode, **more)
+        return StreamableConv1d(
+            inputs, outputs, kernel, causal=self.causal, pad_mode=self.pad_mode, **more
+        )
+
+    def upsampling(self, inputs: int, ratio: int) -> StreamableConvTranspose1d:
+        """Return a transposed convolution to half the channels, trimmed as this network trims."""
+        return StreamableConvTranspose1d(
+            inputs,
+            inputs // 2,
+            2 * ratio,
+            ratio,
+            causal=self.causal,
+            trim_right_ratio=self.trim_right_ratio,
+        )
 
     def act(self, channels: int) -> nn.Module:
         """Return the activation for that many channels."""
@@ -139,7 +156,7 @@ class SEANetDecoder(nn.Module):
         ends = [len(layers)]
         for ratio in config.ratios:
             layers.append(config.act(width))
-            layers.append(StreamableConvTranspose1d(width, width // 2, 2 * ratio, ratio))
+            layers.append(config.upsampling(width, ratio))
             width //= 2
             layers += _blocks(config, width)
             ends.append(len(layers))
