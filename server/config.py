@@ -147,6 +147,14 @@ class Settings(BaseSettings):
         "facebook/melodyflow-t24-30secs",
         description="Weights that melodyflow plays with: a name of models list, or a directory.",
     )
+    musicgen_model: str = Field(
+        "facebook/musicgen-small",
+        description="Weights that musicgen plays with where a job names none; as above.",
+    )
+    musicgen_finetunes: Annotated[tuple[str, ...], NoDecode] = Field(
+        ("thepatch/vanya_ai_dnb_0.1",),
+        description="Finetunes of MusicGen that callers may have fetched too, by commas.",
+    )
     inversion_cache_megabytes: Annotated[int, Field(ge=0)] = Field(
         64, description="Inversions kept, so that a new prompt on the same clip starts half way."
     )
@@ -161,7 +169,7 @@ class Settings(BaseSettings):
     )
     environment: str = Field("production", description="A name shown by /health.")
 
-    @field_validator("cors_origins", "webhook_hosts", mode="before")
+    @field_validator("cors_origins", "webhook_hosts", "musicgen_finetunes", mode="before")
     @classmethod
     def _separate(cls, origins: object) -> object:
         if isinstance(origins, str):

@@ -10,9 +10,10 @@ from pathlib import Path
 from server import errors
 from server.cli import console, options
 from server.config import Settings
-from server.engines.melodyflow import weights
-from server.engines.melodyflow.manifest import Manifest
-from server.engines.melodyflow.weights import Card, Missing
+from server.engines.checkpoints import cards, store
+from server.engines.checkpoints.cards import Card, Family
+from server.engines.checkpoints.manifest import Manifest
+from server.engines.checkpoints.store import Missing
 
 NAME = "models"
 HELP = "fetch, convert, check and list the weights that the networks play with"
@@ -22,6 +23,7 @@ DAMAGED = 1
 
 _LIBRARIES = ("torch", "safetensors", "huggingface_hub", "yaml")
 _HUB = "https://huggingface.co"
+_NAMES = f"one of `models list`, or a finetune of MusicGen, owner/name (default: {cards.DEFAULT})"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -39,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_pull(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("name", metavar="NAME", nargs="?", default=weights.DEFAULT)
+    parser.add_argument("name", metavar="NAME", nargs="?", default=cards.DEFAULT, help=_NAMES)
     parser.add_argument("--revision", help="commit or branch; default: the one pulled first")
     parser.add_argument("--yes", action="store_true", help="accept the licence without asking")
     parser.add_argument(
@@ -51,12 +53,11 @@ def _add_convert(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "source", metavar="SOURCE", type=Path, help="directory with official files, or one file"
     )
-    parser.add_argument("--name", default=weights.DEFAULT, help="what the weights are called here")
+    parser.add_argument("--name", default=cards.DEFAULT, help="what the weights are called here")
     parser.add_argument(
         "--precision",
         choices=("float32", "float16", "bfloat16"),
-        default="float32",
-        help="of the flow model's matrices on the disk (default: float32, which loses nothing)",
+        help="of the model's matrices on the disk (default: as they are, which loses nothing)",
     )
 
 
@@ -67,9 +68,9 @@ def run(args: argparse.Namespace) -> int:
 
 def _list(settings: Settings, _args: argparse.Namespace) -> int:
     """Print known and stored weights, and whether they can be played with."""
-    for name in dict.fromkeys([*weights.CARDS, *_stored(settings)]):
-        card, manifest = weights.CARDS.get(name), Manifest.read(weights.folder_of(settings, name))
-        chosen = " (chosen)" if name == settings.melodyflow_model else ""
+    for name in dict.fromkeys([*cards.CARDS, *_stored(settings)]):
+        card, manifest = cards.CARDS.get(name), Manifest.read(store.folder_of(settings, name))
+        chosen = " (chosen)" if name in _chosen(settings).values() else ""
         console.say(f"{name}{chosen}")
         rows = [("state", _state(settings, name))]
         if card:
@@ -84,12 +85,26 @@ def _list(settings: Settings, _args: argparse.Namespace) -> int:
     return 0
 
 
+def _chosen(settings: Settings) -> Mapping[Family, str]:
+    return {Family.FLOW: settings.melodyflow_model, Family.LANGUAGE: settings.musicgen_model}
+
+
 def _state(settings: Settings, name: str) -> str:
-    found = weights.find(settings.model_copy(update={"melodyflow_model": name}))
+    found = store.find(settings, name, _family(settings, name))
     if isinstance(found, Missing):
         return f"{found.reason} {found.advice}"
-    files = [found.flow, found.codec, *found.text_encoder.iterdir()]
+    codec = found.codec.iterdir() if found.codec.is_dir() else [found.codec]
+    files = [found.model, *codec, *found.text_encoder.iterdir()]
     return f"here, {_size(sum(path.stat().st_size for path in files))}"
+
+
+def _family(settings: Settings, name: str) -> Family:
+    """Return what weights are: by their card, or else by what is in their folder."""
+    if (card := cards.CARDS.get(name)) is not None:
+        return card.family
+    manifest = Manifest.read(store.folder_of(settings, name))
+    has_language = manifest is not None and Family.LANGUAGE.file in manifest.files
+    return Family.LANGUAGE if has_language else Family.FLOW
 
 
 def _stored(settings: Settings) -> list[str]:
@@ -100,11 +115,11 @@ def _stored(settings: Settings) -> list[str]:
 
 def _pull(settings: Settings, args: argparse.Namespace) -> int:
     """Fetch weights after showing what they stand under."""
-    card = weights.CARDS.get(args.name)
+    card = cards.card_of(args.name)
     if card is None:
         return console.complain(
-            f"There are no known weights {args.name}; `python -m server models list` names them."
-            " Other official files are taken by `python -m server models convert`."
+            f"{args.name!r} cannot be the name of weights; `python -m server models list` names"
+            " those that are known. Files at hand are taken by `python -m server models convert`."
         )
     if (refusal := _without_libraries()) is not None:
         return console.complain(refusal)
@@ -123,7 +138,7 @@ def _pull(settings: Settings, args: argparse.Namespace) -> int:
 
 
 def _fetch(settings: Settings, card: Card, args: argparse.Namespace) -> int:
-    from server.engines.melodyflow import pull  # noqa: PLC0415 - the libraries may be missing
+    from server.engines.checkpoints import pull  # noqa: PLC0415 - the libraries may be missing
 
     planned = pull.plan(settings, card, revision=args.revision)
     if not planned.size:
@@ -149,10 +164,15 @@ def _show_terms(card: Card) -> None:
     console.say(f"{card.name}: {card.summary}")
     rows = [
         ("licence", f"{card.licence}. {card.meaning}"),
-        ("to fetch", f"about {_size(card.size)}, less what is here already"),
+        ("to fetch", f"{_amount(card)}, less what is here already"),
         ("with it", _text_encoder(card)),
     ]
     console.say(console.table(rows))
+
+
+def _amount(card: Card) -> str:
+    is_known = all(card.sizes.values())
+    return f"about {_size(card.size)}" if is_known else f"its model and about {_size(card.size)}"
 
 
 def _text_encoder(card: Card) -> str:
@@ -171,14 +191,17 @@ def _agrees() -> bool:
 def by_hand(card: Card) -> str:
     """Return what to do on a machine that has no way to the hub."""
     encoder = card.text_encoder
-    tree = [*card.sizes, *(f"{weights.TEXT_ENCODER}/{name}" for name in encoder.files)]
+    named = "" if card.name == cards.DEFAULT else f" --name {card.name}"
+    tree = [*card.sizes, *(f"{cards.TEXT_ENCODER}/{name}" for name in encoder.files)]
     return "\n".join(
         [
             "Without a network: fetch these files on another machine, from",
             f"  {_HUB}/{card.name} ({card.licence}) and",
             f"  {_HUB}/{encoder.repository} ({encoder.licence}), into one folder:",
             *(f"    {name}" for name in tree),
-            "bring the folder here, and run `python -m server models convert FOLDER`.",
+            f"if {cards.OFFICIAL_CODEC} has but a few bytes, the repository that it names has the",
+            f"codec: put its config.json and model.safetensors into {cards.POINTED_CODEC}/;",
+            f"bring the folder here, and run `python -m server models convert FOLDER{named}`.",
         ]
     )
 
@@ -191,31 +214,32 @@ def _convert(settings: Settings, args: argparse.Namespace) -> int:
         return console.complain(f"There is no {args.source}.")
     if (refusal := _without_libraries()) is not None:
         return console.complain(refusal)
-    from server.engines.melodyflow import convert  # noqa: PLC0415 - the libraries may be missing
+    from server.engines.checkpoints import convert  # noqa: PLC0415 - the libraries may be missing
 
     made = convert.Made(name=args.name, precision=args.precision)
-    manifest = convert.convert(args.source, weights.folder_of(settings, args.name), made)
+    manifest = convert.convert(args.source, store.folder_of(settings, args.name), made)
     console.say(f"{args.name} holds:")
     console.say(_files(manifest))
-    found = weights.find_in(weights.folder_of(settings, args.name), args.name)
+    family = _family(settings, args.name)
+    found = store.find_in(store.folder_of(settings, args.name), args.name, family)
     if isinstance(found, Missing):
         console.say(f"{found.reason} {found.advice}")
-    elif args.name != settings.melodyflow_model:
-        console.say(f"To play with them, set MELODYFLOW_MELODYFLOW_MODEL={args.name}")
+    elif args.name != _chosen(settings)[family]:
+        console.say(f"To play with them, set {store.VARIABLES[family]}={args.name}")
     return 0
 
 
 def _verify(settings: Settings, args: argparse.Namespace) -> int:
     """Read every byte of stored weights and compare the checksums."""
     names = [args.name] if args.name else _stored(settings)
-    manifests = {name: Manifest.read(weights.folder_of(settings, name)) for name in names}
+    manifests = {name: Manifest.read(store.folder_of(settings, name)) for name in names}
     if not manifests or None in manifests.values():
         return console.complain(
-            f"The weights {args.name or weights.DEFAULT} are not in the store:"
-            f" there is nothing to check. `{weights.PULL}` fetches them."
+            f"The weights {args.name or cards.DEFAULT} are not in the store:"
+            f" there is nothing to check. `{cards.PULL}` fetches them."
         )
     verdicts = [
-        _verified(weights.folder_of(settings, name), manifest)
+        _verified(store.folder_of(settings, name), manifest)
         for name, manifest in manifests.items()
         if manifest
     ]
@@ -231,8 +255,8 @@ def _verified(folder: Path, manifest: Manifest) -> bool:
     ]
     console.say(console.table(rows))
     if damaged:
-        helps = f"`{weights.PULL} {manifest.name}` fetches what is damaged again."
-        console.complain(helps if manifest.name in weights.CARDS else "Convert them again.")
+        helps = f"`{cards.PULL} {manifest.name}` fetches what is damaged again."
+        console.complain(helps if manifest.name in cards.CARDS else "Convert them again.")
     return not damaged
 
 

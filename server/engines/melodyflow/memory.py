@@ -16,9 +16,9 @@ from audiocraft.models.encodec import EncodecModel
 from torch import Tensor, nn
 
 from server import errors
-from server.engines.melodyflow.device import CPU, DeviceMemory, Held
-from server.engines.melodyflow.faults import is_fatal
-from server.engines.melodyflow.ladder import Ladder, Rung
+from server.engines.hardware.device import CPU, DeviceMemory, Held
+from server.engines.hardware.faults import is_fatal
+from server.engines.hardware.ladder import Ladder, Rung
 
 log = logging.getLogger(__name__)
 

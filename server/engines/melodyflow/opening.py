@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING
 from server import errors
 from server.config import Settings
 from server.engines.catalog import Availability, Device
-from server.engines.melodyflow import device, weights
-from server.engines.melodyflow.device import CardsUnseen, Held, NoPlace
-from server.engines.melodyflow.faults import is_fatal, shortage_of
-from server.engines.melodyflow.weights import Missing, Weights
+from server.engines.checkpoints import store
+from server.engines.checkpoints.cards import Family
+from server.engines.checkpoints.store import Missing, Weights
+from server.engines.hardware import device
+from server.engines.hardware.device import CardsUnseen, Held, NoPlace
+from server.engines.hardware.faults import is_fatal, shortage_of
 from server.engines.protocols import OnStep, tell_nobody
 
 if TYPE_CHECKING:
@@ -38,7 +40,7 @@ def availability(settings: Settings) -> Availability:
             reason=f"It needs {lacking[0]}, which is not installed.",
             advice="Install the extra: pip install 'melodyflow[gpu]'.",
         )
-    for obstacle in (weights.find(settings), device.choose(settings)):
+    for obstacle in (_find(settings), device.choose(settings)):
         if isinstance(obstacle, Missing | NoPlace):
             return Availability(available=False, reason=obstacle.reason, advice=obstacle.advice)
     return Availability(available=True)
@@ -56,10 +58,7 @@ def devices(settings: Settings) -> Sequence[Device]:
 
 def files(settings: Settings) -> Sequence[Path]:
     """Return what it is made of: when one of them changes, a load that failed is tried again."""
-    folder = weights.folder_of(settings, settings.melodyflow_model)
-    folder = folder if folder.is_dir() else Path(settings.melodyflow_model)
-    names = (weights.FLOW, weights.CODEC, weights.OFFICIAL_FLOW, weights.OFFICIAL_CODEC)
-    return [folder / name for name in names]
+    return store.files(settings, settings.melodyflow_model, Family.FLOW)
 
 
 def open_engine(settings: Settings, *, on_step: OnStep = tell_nobody) -> "MelodyFlowEngine":
@@ -70,7 +69,7 @@ def open_engine(settings: Settings, *, on_step: OnStep = tell_nobody) -> "Melody
         errors.OutOfMemory: there is no room for it.
         errors.DeviceLost: the card does not answer.
     """
-    found = weights.find(settings)
+    found = _find(settings)
     if isinstance(found, Missing):
         raise errors.EngineUnavailable(found.reason)
     held = device.take(settings)
@@ -82,12 +81,16 @@ def open_engine(settings: Settings, *, on_step: OnStep = tell_nobody) -> "Melody
         raise
 
 
+def _find(settings: Settings) -> Weights | Missing:
+    return store.find(settings, settings.melodyflow_model, Family.FLOW)
+
+
 def _opened(settings: Settings, found: Weights, held: Held, on_step: OnStep) -> "MelodyFlowEngine":
     from server.engines.melodyflow.engine import MelodyFlowEngine  # noqa: PLC0415 - torch
     from server.engines.melodyflow.inversions import Inversions  # noqa: PLC0415
     from server.engines.melodyflow.memory import Memory  # noqa: PLC0415
 
-    found = weights.proven(found, settings)
+    found = store.proven(found, settings)
     on_step(1, STEPS)
     model, precision = _model(found, held.place.name, on_step)
     engine = MelodyFlowEngine(
@@ -110,13 +113,13 @@ def _model(found: Weights, place: str, on_step: OnStep) -> "tuple[MelodyFlow, st
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     codec = loaders.load_compression_model(found.codec, place)
     on_step(2, STEPS)
-    lm = loaders.load_dit_model_melodyflow(found.flow, place)
+    lm = loaders.load_dit_model_melodyflow(found.model, place)
     on_step(3, STEPS)
     lm.condition_provider.description.use_encoder(found.text_encoder)
     on_step(4, STEPS)
     is_half = place != device.CPU and torch.cuda.is_bf16_supported()
     lm.fuse(precision=torch.bfloat16 if is_half else None, is_sole=is_half)
-    model = MelodyFlow(found.name, codec, lm, loaders.window_seconds(found.flow))
+    model = MelodyFlow(found.name, codec, lm, loaders.window_seconds(found.model))
     return model, "bfloat16" if is_half else "float32"
 
 

@@ -15,16 +15,17 @@ from audiocraft.models import loaders
 from server import errors
 from server.__main__ import main
 from server.config import Settings
-from server.engines.melodyflow import hub as fetching
-from server.engines.melodyflow import pull, weights
-from server.engines.melodyflow.hub import Listing, Remote
-from server.engines.melodyflow.manifest import Manifest
-from server.engines.melodyflow.weights import Missing, Weights
+from server.engines.checkpoints import cards, pull, store
+from server.engines.checkpoints import hub as fetching
+from server.engines.checkpoints.cards import Family
+from server.engines.checkpoints.hub import Listing, Remote
+from server.engines.checkpoints.manifest import Manifest
+from server.engines.checkpoints.store import Missing, Weights
 from tests.local_hub import COMMIT, Hub, ask, serving
 from tests.models import formula
 
-NAME = weights.DEFAULT
-ENCODER = weights.CARDS[NAME].text_encoder.repository
+NAME = cards.DEFAULT
+ENCODER = cards.CARDS[NAME].text_encoder.repository
 OTHER_COMMIT = "b" * 40
 
 
@@ -60,7 +61,7 @@ def _settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
 
 
 def _installed(settings: Settings) -> Weights:
-    found = weights.find(settings)
+    found = store.find(settings, NAME, Family.FLOW)
     assert isinstance(found, Weights), found
     return found
 
@@ -92,9 +93,9 @@ def test_a_pull_in_its_own_process_installs_weights_that_play_the_same(
     assert COMMIT in done.stdout
     found = _installed(settings)
     assert (COMMIT, "CC-BY-NC-4.0") == (found.revision, found.licence)
-    assert found == weights.proven(found, settings)
-    assert [] == list(found.flow.parent.rglob("*.bin"))
-    assert torch.equal(_velocity(originals[NAME]), _velocity(found.flow))
+    assert found == store.proven(found, settings)
+    assert [] == list(found.model.parent.rglob("*.bin"))
+    assert torch.equal(_velocity(originals[NAME]), _velocity(found.model))
     assert torch.equal(_encoding(originals[NAME]), _encoding(found.codec))
 
 
@@ -134,7 +135,7 @@ def test_a_download_goes_on_in_the_next_run(
 
     assert 2 == _pull()
     assert "What has come is kept" in _outcome(capsys)
-    assert isinstance(weights.find(settings), Missing)
+    assert isinstance(store.find(settings, NAME, Family.FLOW), Missing)
 
     hub.breaks.clear()
     assert 0 == _pull()
@@ -162,7 +163,7 @@ def test_a_file_that_is_not_what_the_hub_declares_is_thrown_away(
 
     assert 1 == _pull()
     assert f"{name} is not what the hub declares" in _outcome(capsys)
-    assert isinstance(weights.find(settings), Missing)
+    assert isinstance(store.find(settings, NAME, Family.FLOW), Missing)
     assert [] == list(settings.weights_dir.rglob(name))
 
     hub.spoiled.clear()
@@ -249,12 +250,12 @@ def _flip(path: Path) -> None:
     path.write_bytes(content)
 
 
-@pytest.mark.parametrize("name", [weights.FLOW, weights.CODEC, "text_encoder/config.json"])
+@pytest.mark.parametrize("name", [cards.FLOW, cards.CODEC, "text_encoder/config.json"])
 def test_one_flipped_bit_is_found_and_its_file_named(
     hub: Hub, settings: Settings, capsys: pytest.CaptureFixture[str], name: str
 ) -> None:
     _pull()
-    _flip(_installed(settings).flow.parent / name)
+    _flip(_installed(settings).model.parent / name)
     capsys.readouterr()
 
     assert 1 == main(["models", "verify", NAME])
@@ -271,7 +272,7 @@ def test_later_pulls_keep_to_the_commit_of_the_first(hub: Hub, settings: Setting
     """A branch that moved on is followed only when it is named."""
     _pull()
     hub.commits[NAME, "main"] = OTHER_COMMIT
-    _flip(_installed(settings).flow)
+    _flip(_installed(settings).model)
 
     assert 0 == _pull()
     assert COMMIT == _installed(settings).revision
@@ -298,7 +299,7 @@ def test_official_files_are_kept_when_asked_for(hub: Hub, settings: Settings) ->
     """And serve the next pull instead of the hub."""
     _pull("--keep-original")
     hub.served.clear()
-    flow = _installed(settings).flow
+    flow = _installed(settings).model
     assert ["compression_state_dict.bin", "state_dict.bin"] == sorted(
         path.name for path in flow.parent.rglob("*.bin")
     )
@@ -312,7 +313,8 @@ def test_official_files_are_kept_when_asked_for(hub: Hub, settings: Settings) ->
     ("arguments", "code", "sentence"),
     [
         (["--revision", "nowhere"], 1, "has no revision nowhere"),
-        (["no/such"], 2, "no known weights no/such"),
+        (["no/such"], 1, "There is no repository no/such"),
+        (["../up"], 2, "cannot be the name of weights"),
     ],
 )
 @pytest.mark.usefixtures("hub")
@@ -338,7 +340,7 @@ def test_a_repository_that_is_gone_or_lacks_a_file_is_a_sentence(
 def test_a_full_disk_is_seen_before_anything_is_fetched(tmp_path: Path) -> None:
     listing = Listing(repository="a/b", revision=COMMIT, files=())
     planned = pull.Plan(
-        card=weights.CARDS[NAME],
+        card=cards.CARDS[NAME],
         folder=tmp_path / "store" / "a--b",
         listings={"model": listing},
         wanted={"model": [Remote(name="state_dict.bin", size=10**18)]},

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from server import errors
-from server.engines.melodyflow import convert, weights
-from server.engines.melodyflow.convert import Made
-from server.engines.melodyflow.manifest import Manifest, Print, sha256_of
+from server.engines.checkpoints import cards, convert
+from server.engines.checkpoints.convert import Made
+from server.engines.checkpoints.manifest import Manifest, Print, sha256_of
 from tests.models import formula
 
 KINDS = (
@@ -38,8 +38,8 @@ def test_nothing_changes_but_the_container(official: Path, tmp_path: Path) -> No
     manifest = convert.convert(official, tmp_path, Made(name="tiny"))
 
     for source, name in (
-        ("state_dict.bin", weights.FLOW),
-        ("compression_state_dict.bin", weights.CODEC),
+        ("state_dict.bin", cards.FLOW),
+        ("compression_state_dict.bin", cards.CODEC),
     ):
         one, other = checkpoints.read(official / source), checkpoints.read(tmp_path / name)
         assert dict(one.config) == dict(other.config)
@@ -58,11 +58,11 @@ def test_narrow_weights_are_smaller_and_keep_their_vectors(
     """Matrices of the flow model are rounded; norms, biases, statistics and the codec are not."""
     manifest = convert.convert(official, tmp_path, Made(name="tiny", precision=precision))
     plain = checkpoints.read(official / "state_dict.bin").state
-    narrow = checkpoints.read(tmp_path / weights.FLOW).state
+    narrow = checkpoints.read(tmp_path / cards.FLOW).state
     loaded = loaders.load_dit_model_melodyflow(tmp_path).state_dict()
 
     assert precision == manifest.precision
-    assert (tmp_path / weights.FLOW).stat().st_size < 0.6 * (
+    assert (tmp_path / cards.FLOW).stat().st_size < 0.6 * (
         official / "state_dict.bin"
     ).stat().st_size
     for name, tensor in plain.items():
@@ -71,7 +71,7 @@ def test_narrow_weights_are_smaller_and_keep_their_vectors(
         assert kind == narrow[name].dtype
         assert torch.equal(tensor.to(kind), narrow[name])
         assert torch.equal(tensor.to(kind).float(), loaded[name])
-    codec = checkpoints.read(tmp_path / weights.CODEC).state
+    codec = checkpoints.read(tmp_path / cards.CODEC).state
     assert {torch.float32} == {tensor.dtype for tensor in codec.values()}
 
 
@@ -79,7 +79,7 @@ def test_one_file_alone_joins_what_is_there(official: Path, tmp_path: Path) -> N
     convert.convert(official / "state_dict.bin", tmp_path, Made(name="t", precision="float16"))
     manifest = convert.convert(official / "compression_state_dict.bin", tmp_path, Made(name="t"))
 
-    assert {weights.FLOW, weights.CODEC} == set(manifest.files)
+    assert {cards.FLOW, cards.CODEC} == set(manifest.files)
     assert "float16" == manifest.precision
     assert [] == manifest.damaged(tmp_path)
 

@@ -14,8 +14,8 @@ import torch
 from server import errors
 from server.config import Settings
 from server.engines.catalog import Device
-from server.engines.melodyflow import device
-from server.engines.melodyflow.device import (
+from server.engines.hardware import device
+from server.engines.hardware.device import (
     CardsUnseen,
     DeviceLock,
     DeviceMemory,
@@ -163,7 +163,7 @@ def test_the_processor_needs_no_lock(tmp_path: Path) -> None:
 def test_asking_for_a_device_does_not_load_torch(tmp_path: Path) -> None:
     script = (
         "import sys; from server.config import Settings;"
-        "from server.engines.melodyflow import device;"
+        "from server.engines.hardware import device;"
         f"device.choose(Settings(data_dir={str(tmp_path)!r}, device='cpu'));"
         "device.choose(Settings(device='auto'), cards=lambda: ());"
         "print('torch' in sys.modules)"
@@ -248,7 +248,7 @@ class _worker:  # noqa: N801 - a context
     def __init__(self, data_dir: Path, card: str) -> None:
         script = (
             "import sys; from pathlib import Path;"
-            "from server.engines.melodyflow.device import DeviceLock;"
+            "from server.engines.hardware.device import DeviceLock;"
             f"lock = DeviceLock(Path({str(data_dir / 'devices')!r}), {card!r});"
             "print('taken' if lock.acquire() else 'refused', flush=True); sys.stdin.read()"
         )

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from server import errors
-from server.engines.melodyflow.faults import Shortage, is_fatal, shortage_of
-from server.engines.melodyflow.ladder import REMEMBERED_SECONDS, Ladder, Rung
+from server.engines.hardware.faults import Shortage, is_fatal, shortage_of
+from server.engines.hardware.ladder import REMEMBERED_SECONDS, Ladder, Rung
 
 TORCH_SAYS = (
     "CUDA out of memory. Tried to allocate 2.50 GiB. GPU 0 has a total capacity of 79.15 GiB of "

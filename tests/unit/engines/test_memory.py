@@ -10,7 +10,7 @@ from audiocraft.models.encodec import EncodecModel
 from torch import Tensor
 
 from server import errors
-from server.engines.melodyflow.device import Held, Place
+from server.engines.hardware.device import Held, Place
 from server.engines.melodyflow.memory import Memory, on_cpu
 from tests.models import formula
 from tests.models.conftest import noise
@@ -27,10 +27,10 @@ class TightCodec(EncodecModel):
         self._check(**options)
         return super().encode(x, **options)
 
-    def decode(self, latent: Tensor, scale: None = None, **options: Any) -> Tensor:
+    def decode(self, codes: Tensor, scale: Tensor | None = None, **options: Any) -> Tensor:
         """Decode if that fits."""
         self._check(**options)
-        return super().decode(latent, scale, **options)
+        return super().decode(codes, scale, **options)
 
     def _check(self, *, tile_frames: int, precision: torch.dtype | None = None) -> None:
         if tile_frames > self.largest_tile or (self.needs_half and precision is None):

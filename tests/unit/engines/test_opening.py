@@ -9,7 +9,8 @@ from audiocraft.modules.conditioners import T5_WIDTHS
 
 from server import errors
 from server.config import Settings
-from server.engines.melodyflow import device, opening
+from server.engines.hardware import device
+from server.engines.melodyflow import opening
 from server.engines.protocols import Brief, tell_nobody
 from tests import music
 from tests.models import formula

@@ -11,13 +11,14 @@ import pytest
 
 from server import errors
 from server.config import Settings
-from server.engines.melodyflow import weights
-from server.engines.melodyflow.manifest import Checked, Manifest, Origin, Print
-from server.engines.melodyflow.weights import Missing, Weights
+from server.engines.checkpoints import cards, store
+from server.engines.checkpoints.cards import Family
+from server.engines.checkpoints.manifest import Checked, Manifest, Origin, Print
+from server.engines.checkpoints.store import Missing, Weights
 
 CONTENT = {
-    weights.FLOW: b"flow",
-    weights.CODEC: b"codec",
+    cards.FLOW: b"flow",
+    cards.CODEC: b"codec",
     "text_encoder/config.json": b"{}",
 }
 
@@ -27,9 +28,9 @@ def _settings(tmp_path: Path) -> Settings:
     return Settings(data_dir=tmp_path / "data")
 
 
-def _install(settings: Settings, name: str = weights.DEFAULT) -> Path:
+def _install(settings: Settings, name: str = cards.DEFAULT) -> Path:
     """Fill a folder of the store and return it."""
-    folder = weights.folder_of(settings, name)
+    folder = store.folder_of(settings, name)
     prints = {}
     for each, content in CONTENT.items():
         path = folder / each
@@ -42,13 +43,13 @@ def _install(settings: Settings, name: str = weights.DEFAULT) -> Path:
 
 
 def _found(settings: Settings) -> Weights:
-    found = weights.find(settings)
+    found = store.find(settings, settings.melodyflow_model, Family.FLOW)
     assert isinstance(found, Weights), found
     return found
 
 
 def _missing(settings: Settings) -> Missing:
-    missing = weights.find(settings)
+    missing = store.find(settings, settings.melodyflow_model, Family.FLOW)
     assert isinstance(missing, Missing), missing
     return missing
 
@@ -60,9 +61,9 @@ def test_installed_weights_are_found_with_their_facts(settings: Settings) -> Non
 
     assert (
         Weights(
-            name=weights.DEFAULT,
-            flow=folder / weights.FLOW,
-            codec=folder / weights.CODEC,
+            name=cards.DEFAULT,
+            model=folder / cards.FLOW,
+            codec=folder / cards.CODEC,
             text_encoder=folder / "text_encoder",
             revision="c0ffee",
             checksum=hashlib.sha256(b"flow").hexdigest(),
@@ -77,7 +78,7 @@ def test_weights_that_are_not_here_come_with_the_command_that_fetches_them(
 ) -> None:
     missing = _missing(settings)
 
-    assert f"The weights {weights.DEFAULT} are not on this machine." == missing.reason
+    assert f"The weights {cards.DEFAULT} are not on this machine." == missing.reason
     assert "models pull` (5.0 GB; CC-BY-NC-4.0)" in missing.advice
     assert not missing.is_damaged
 
@@ -101,7 +102,7 @@ def test_a_file_of_another_size_is_damage(settings: Settings, name: str) -> None
 
 
 def test_a_file_that_is_gone_is_damage(settings: Settings) -> None:
-    (_install(settings) / weights.CODEC).unlink()
+    (_install(settings) / cards.CODEC).unlink()
 
     assert _missing(settings).is_damaged
 
@@ -112,12 +113,12 @@ def test_a_directory_with_the_official_files_is_taken_as_it_is(
 ) -> None:
     folder = tmp_path / "mine"
     (folder / encoder).mkdir(parents=True)
-    for name in (weights.OFFICIAL_FLOW, weights.OFFICIAL_CODEC, f"{encoder}/config.json"):
+    for name in (cards.OFFICIAL_MODEL, cards.OFFICIAL_CODEC, f"{encoder}/config.json"):
         (folder / name).write_bytes(b"x")
 
     found = _found(Settings(data_dir=tmp_path, melodyflow_model=str(folder)))
 
-    assert ("mine", folder / "state_dict.bin") == (found.name, found.flow)
+    assert ("mine", folder / "state_dict.bin") == (found.name, found.model)
     assert (folder / encoder, "", "CC-BY-NC-4.0") == (
         found.text_encoder,
         found.checksum,
@@ -153,15 +154,15 @@ def test_a_manifest_that_cannot_be_read_counts_as_none(settings: Settings) -> No
 
 def test_proof_reads_a_file_once_per_change(settings: Settings) -> None:
     folder = _install(settings)
-    proven = weights.proven(_found(settings), settings)
+    proven = store.proven(_found(settings), settings)
     kept = json.loads((settings.weights_dir / "checked.json").read_text("utf-8"))
-    flow = folder / weights.FLOW
+    flow = folder / cards.FLOW
     times = (flow.stat().st_atime_ns, flow.stat().st_mtime_ns)
 
     # the same size and time of change: the remembered checksum stands
     flow.write_bytes(b"wolf")
     os.utime(flow, ns=times)
-    remembered = weights.proven(_found(settings), settings)
+    remembered = store.proven(_found(settings), settings)
 
     assert proven == remembered
     assert str(flow.resolve()) in kept
@@ -169,13 +170,13 @@ def test_proof_reads_a_file_once_per_change(settings: Settings) -> None:
 
 def test_a_changed_file_of_the_same_size_is_refused(settings: Settings) -> None:
     folder = _install(settings)
-    weights.proven(_found(settings), settings)
-    flow = folder / weights.FLOW
+    store.proven(_found(settings), settings)
+    flow = folder / cards.FLOW
     flow.write_bytes(b"wolf")
     os.utime(flow, ns=(0, 1))
 
     with pytest.raises(errors.EngineUnavailable, match="flow.safetensors is not what it was"):
-        weights.proven(_found(settings), settings)
+        store.proven(_found(settings), settings)
 
 
 def test_proof_gives_loose_weights_their_checksum(tmp_path: Path) -> None:
@@ -184,9 +185,7 @@ def test_proof_gives_loose_weights_their_checksum(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(b"flow")
     settings = Settings(data_dir=tmp_path / "data", melodyflow_model=str(tmp_path))
 
-    assert (
-        hashlib.sha256(b"flow").hexdigest() == weights.proven(_found(settings), settings).checksum
-    )
+    assert hashlib.sha256(b"flow").hexdigest() == store.proven(_found(settings), settings).checksum
 
 
 def test_a_store_that_cannot_be_written_only_remembers_nothing(tmp_path: Path) -> None:
@@ -205,7 +204,7 @@ def test_asking_loads_nothing_heavy() -> None:
     """Workers without a model library ask as well, and often."""
     script = (
         "import sys; from server.config import Settings; "
-        "from server.engines.melodyflow import weights; weights.find(Settings()); "
+        "from server.engines.checkpoints import store; store.find(Settings(), 'a/b', 'flow'); "
         "heavy = ('torch', 'numpy', 'safetensors', 'huggingface_hub'); "
         "print([name for name in heavy if name in sys.modules])"
     )

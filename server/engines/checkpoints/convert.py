@@ -20,8 +20,9 @@ from audiocraft.models.checkpoints import Checkpoint, InvalidCheckpoint
 from torch import Tensor
 
 from server import errors
-from server.engines.melodyflow import weights
-from server.engines.melodyflow.manifest import (
+from server.engines.checkpoints import cards, store
+from server.engines.checkpoints.cards import Family
+from server.engines.checkpoints.manifest import (
     Checked,
     Manifest,
     OnBytes,
@@ -51,22 +52,35 @@ _CODES: Mapping[torch.dtype, str] = {
 
 _Change = Callable[[Tensor], Tensor]
 
+Put = Callable[[Path, Path], object]
+"""Puts a file that is taken as it is where it belongs; there is none of that name there yet."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Made:
-    """What weights are made with, beside their files."""
+    """What weights are made with, beside their files.
+
+    `precision` is what the model's matrices are narrowed to; None keeps every bit.
+    """
 
     name: str
-    precision: str = "float32"
-    licence: str = weights.NON_COMMERCIAL
+    precision: str | None = None
+    licence: str = cards.NON_COMMERCIAL
     origins: Mapping[str, Origin] | None = None
 
 
-def convert(source: Path, folder: Path, made: Made, *, on_bytes: OnBytes = tell_nobody) -> Manifest:
+def convert(
+    source: Path,
+    folder: Path,
+    made: Made,
+    *,
+    on_bytes: OnBytes = tell_nobody,
+    put: Put = shutil.copyfile,
+) -> Manifest:
     """Convert a directory or one file into a folder of weights, and write its manifest.
 
-    A text encoder inside the directory is copied. What the folder had already and the source has
-    not stays.
+    A text encoder inside the directory and a codec from another repository are `put` there as they
+    are. What the folder had already and the source has not stays.
 
     Raises:
         errors.InvalidInput: there is nothing to convert, or it is no supported checkpoint.
@@ -74,17 +88,19 @@ def convert(source: Path, folder: Path, made: Made, *, on_bytes: OnBytes = tell_
     """
     with _sentences():
         parts = _parts(source)
+        _refuse_another_kind(parts, made)
         folder.mkdir(parents=True, exist_ok=True)
         before = Manifest.read(folder)
         prints = dict(before.files) if before else {}
         for name, checkpoint in parts.items():
-            narrowed = _narrowing(made.precision) if name == weights.FLOW else _same
+            narrowed = _narrowing(made.precision) if name != cards.CODEC else _same
             prints[name] = _stored(checkpoint, folder / name, narrowed, on_bytes)
-        prints |= _text_encoder(source, folder)
+        for name, place in _taken_as_they_are(source).items():
+            prints |= _put_all(place, folder / name, put)
         manifest = Manifest(
             name=made.name,
             licence=made.licence,
-            precision=made.precision if weights.FLOW in parts or not before else before.precision,
+            precision=_precision(parts, made) or (before.precision if before else "float32"),
             files=prints,
             origins=made.origins or {},
         )
@@ -108,37 +124,67 @@ def _sentences() -> Iterator[None]:
 
 def _parts(source: Path) -> dict[str, Checkpoint]:
     """Read what there is to convert and see that models can be built of it."""
-    names = (weights.OFFICIAL_FLOW, weights.OFFICIAL_CODEC)
+    names = (cards.OFFICIAL_MODEL, cards.OFFICIAL_CODEC)
     files = [source / name for name in names] if source.is_dir() else [source]
-    found = [checkpoints.read(path) for path in files if path.is_file()]
-    if not found and weights.text_encoder_in(source) is None:
+    found = {path: checkpoints.read(path) for path in files if path.is_file()}
+    if not found and not _taken_as_they_are(source):
         raise errors.InvalidInput(f"There is no {' and no '.join(names)} in {source.name}.")
     parts = {}
-    for checkpoint in found:
-        if checkpoint.pretrained is not None:
-            raise errors.InvalidInput("The codec's file only points to another; fetch that one.")
-        if "transformer_lm" in checkpoint.config:
-            loaders.dit_from(checkpoint)
-            parts[weights.FLOW] = checkpoint
-        else:
-            loaders.codec_from(checkpoint)
-            parts[weights.CODEC] = checkpoint
+    for path, checkpoint in found.items():
+        if checkpoint.pretrained is None:
+            parts[_checked(path, checkpoint)] = checkpoint
+        elif store.pointed_codec_in(source) is None:
+            raise errors.InvalidInput(
+                f"The codec's file only points to {checkpoint.pretrained}: put config.json and"
+                f" model.safetensors from there into the folder {cards.POINTED_CODEC} beside it."
+            )
     return parts
+
+
+def _checked(path: Path, checkpoint: Checkpoint) -> str:
+    """Return what a file becomes, having seen that a model can be built of it."""
+    if "transformer_lm" not in checkpoint.config:
+        loaders.codec_from(checkpoint)
+        return cards.CODEC
+    if "codebooks_pattern" in checkpoint.config:
+        loaders.load_lm_model(path, "meta")  # type: ignore[attr-defined]
+        return Family.LANGUAGE.file
+    loaders.dit_from(checkpoint)
+    return Family.FLOW.file
+
+
+def _refuse_another_kind(parts: Mapping[str, Checkpoint], made: Made) -> None:
+    known = cards.CARDS.get(made.name)
+    others = [family.file for family in Family if known and family is not known.family]
+    if any(name in parts for name in others):
+        raise errors.InvalidInput(
+            f"These weights are not of the kind of {made.name}: give them a name of their own,"
+            " --name NAME."
+        )
+
+
+def _precision(parts: Mapping[str, Checkpoint], made: Made) -> str | None:
+    """Return what the matrices of the model are stored in, None where none was converted."""
+    states = [parts[family.file].state for family in Family if family.file in parts]
+    if not states or made.precision:
+        return made.precision if states else None
+    kinds = {tensor.dtype for tensor in states[0].values() if tensor.dim() > 1}
+    return next((name for name, kind in PRECISIONS.items() if kind in kinds), "float32")
 
 
 def _same(tensor: Tensor) -> Tensor:
     return tensor
 
 
-def _narrowing(precision: str) -> _Change:
+def _narrowing(precision: str | None) -> _Change:
     """Return what makes matrices narrower; vectors are few, and norms and statistics need them."""
-    kind = PRECISIONS[precision]
+    kind = PRECISIONS[precision or "float32"]
 
     def narrowed(tensor: Tensor) -> Tensor:
         is_matrix = sum(length > 1 for length in tensor.shape) > 1
         return tensor.to(kind) if is_matrix and tensor.is_floating_point() else tensor
 
-    return _same if precision == "float32" else narrowed
+    return narrowed if precision else _same
 
 
 def _stored(checkpoint: Checkpoint, path: Path, change: _Change, on_bytes: OnBytes) -> Print:
@@ -211,18 +257,26 @@ def _is_same(one: Tensor, other: Tensor) -> bool:
     return is_alike and torch.equal(_bytes(one), _bytes(other))
 
 
-def _text_encoder(source: Path, folder: Path) -> dict[str, Print]:
-    """Copy the text encoder of a directory and return the prints of its files."""
-    found, target = weights.text_encoder_in(source), folder / weights.TEXT_ENCODER
-    if found is None:
-        return {}
+def _taken_as_they_are(source: Path) -> dict[str, Path]:
+    """Return the directories that are not converted, by the name of their folder in the store."""
+    found = {
+        cards.TEXT_ENCODER: store.text_encoder_in(source),
+        cards.POINTED_CODEC: store.pointed_codec_in(source),
+    }
+    return {name: place for name, place in found.items() if place is not None}
+
+
+def _put_all(source: Path, target: Path, put: Put) -> dict[str, Print]:
+    """Put the files of a directory where they belong and return their prints."""
     prints = {}
     target.mkdir(exist_ok=True)
-    for path in sorted(path for path in found.iterdir() if path.is_file()):
-        copy = target / path.name
-        if not (copy.exists() and copy.samefile(path)):
-            shutil.copyfile(path, copy)
-        prints[f"{weights.TEXT_ENCODER}/{path.name}"] = Print(
-            size=copy.stat().st_size, sha256=sha256_of(copy)
+    for path in sorted(path for path in source.iterdir() if path.is_file()):
+        place = target / path.name
+        if place.resolve() != path.resolve():
+            # never written over: other weights may have the very same file
+            place.unlink(missing_ok=True)
+            put(path, place)
+        prints[f"{target.name}/{path.name}"] = Print(
+            size=place.stat().st_size, sha256=sha256_of(place)
         )
     return prints

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from server import errors
-from server.engines.melodyflow.faults import Shortage, shortage_of
+from server.engines.hardware.faults import Shortage, shortage_of
 
 log = logging.getLogger(__name__)
 

@@ -2,6 +2,7 @@
 
 The first pull trusts what the hub says of its main branch and writes down the commit and every
 checksum. Later pulls keep to that commit and refuse a hub that declares anything else for it.
+What other weights of the store have already, a text encoder or a codec, is shared with them.
 """
 
 import shutil
@@ -11,17 +12,13 @@ from pathlib import Path
 
 from server import errors
 from server.config import Settings
-from server.engines.melodyflow import convert, hub, weights
-from server.engines.melodyflow.hub import Listing, Remote
-from server.engines.melodyflow.manifest import Manifest, Origin, Print, sha256_of
-from server.engines.melodyflow.weights import Card
+from server.engines.checkpoints import convert, hub, parts, store
+from server.engines.checkpoints.cards import Card
+from server.engines.checkpoints.hub import Listing, Remote
+from server.engines.checkpoints.manifest import Manifest, Origin, Print, sha256_of
 
 OnProgress = Callable[[float, str], None]
 """Called with the share that is done and the name of the stage."""
-
-_MODEL = "model"
-_NEEDED_OF_TEXT_ENCODER = ("config.json", "model.safetensors")
-_CONVERTED = {weights.OFFICIAL_FLOW: weights.FLOW, weights.OFFICIAL_CODEC: weights.CODEC}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +39,7 @@ class Plan:
     @property
     def revision(self) -> str:
         """The commit of the model."""
-        return self.listings[_MODEL].revision
+        return self.listings[parts.MODEL].revision
 
     @property
     def staging(self) -> Path:
@@ -51,7 +48,7 @@ class Plan:
 
     def place(self, part: str) -> Path:
         """Return where the files of a part are kept as they came."""
-        return self.staging / weights.TEXT_ENCODER if part == weights.TEXT_ENCODER else self.staging
+        return parts.place(self.staging, part)
 
     @property
     def size(self) -> int:
@@ -90,27 +87,41 @@ def plan(settings: Settings, card: Card, *, revision: str | None = None) -> Plan
     Raises:
         errors.Unavailable: the hub cannot be reached.
         errors.InvalidInput: it has not what is needed, or other content than at the first pull.
+        errors.StorageFailed: the disk is full.
     """
-    folder = weights.folder_of(settings, card.name)
+    folder = store.folder_of(settings, card.name)
     manifest = Manifest.read(folder)
     pinned = dict(manifest.origins) if manifest else {}
-    asked = {
-        _MODEL: (card.name, revision),
-        weights.TEXT_ENCODER: (card.text_encoder.repository, None),
-    }
-    listings = {}
-    for part, (repository, chosen) in asked.items():
+    listings = parts.listings(settings, card, pinned, revision=revision)
+    for part, listing in listings.items():
         origin = pinned.get(part)
-        listings[part] = hub.listing(repository, chosen or (origin.revision if origin else "main"))
-        if origin and origin.revision == listings[part].revision:
-            _refuse_other_content(origin, listings[part])
-    _refuse_incomplete(listings)
+        if origin and origin.revision == listing.revision:
+            _refuse_other_content(origin, listing)
     damaged = manifest.damaged(folder) if manifest else []
     wanted = {
-        part: _wanted(card, listing, pinned.get(part), damaged)
+        part: parts.wanted(card, part, listing, pinned.get(part), damaged)
         for part, listing in listings.items()
     }
-    return Plan(card=card, folder=folder, listings=listings, wanted=wanted)
+    planned = Plan(card=card, folder=folder, listings=listings, wanted=wanted)
+    for part, files in wanted.items():
+        parts.borrow(settings, listings[part], files, planned.place(part), but=folder)
+    return planned
+
+
+def pull(settings: Settings, card: Card, *, on_progress: OnProgress) -> Manifest:
+    """Fetch weights, or nothing where they are here and intact; return what is here then.
+
+    Raises:
+        errors.Unavailable: the hub cannot be reached, or fetching broke off.
+        errors.InvalidInput: the hub has not what is needed.
+        errors.StorageFailed: there is no room, or what came is not what the hub declares.
+    """
+    planned = plan(settings, card)
+    here = Manifest.read(planned.folder)
+    if here is not None and not planned.size:
+        return here
+    planned.refuse_without_room()
+    return carry_out(planned, keep_original=False, on_progress=on_progress)
 
 
 def carry_out(planned: Plan, *, keep_original: bool, on_progress: OnProgress) -> Manifest:
@@ -120,32 +131,21 @@ def carry_out(planned: Plan, *, keep_original: bool, on_progress: OnProgress) ->
         errors.Unavailable: fetching broke off; what came is kept for the next time.
         errors.StorageFailed: the disk is full, or what came is not what the hub declares.
     """
-    converted = sum(remote.size for remote in planned.wanted[_MODEL])
+    converted = sum(remote.size for remote in planned.wanted[parts.MODEL])
     ledger = _Ledger(on_progress, planned.size + converted)
     try:
         origins = _fetched(planned, ledger)
         ledger.stage = "Converting"
         made = convert.Made(name=planned.card.name, licence=planned.card.licence, origins=origins)
-        manifest = convert.convert(planned.staging, planned.folder, made, on_bytes=ledger.add)
+        manifest = convert.convert(
+            planned.staging, planned.folder, made, on_bytes=ledger.add, put=parts.link
+        )
         if not keep_original:
             shutil.rmtree(planned.staging)
     except OSError as error:
         raise errors.StorageFailed(f"The weights could not be stored: {error.strerror}.") from error
     on_progress(1.0, "Ready")
     return manifest
-
-
-def _wanted(
-    card: Card, listing: Listing, origin: Origin | None, damaged: Sequence[str]
-) -> list[Remote]:
-    is_text_encoder = listing.repository == card.text_encoder.repository
-    is_new = origin is None or origin.revision != listing.revision
-    if is_text_encoder:
-        # all or nothing: its files mean little without each other
-        is_hurt = any(name.startswith(weights.TEXT_ENCODER) for name in damaged)
-        return listing.chosen(card.text_encoder.files) if is_new or is_hurt else []
-    files = listing.chosen(tuple(_CONVERTED))
-    return [each for each in files if is_new or _CONVERTED[each.name] in damaged]
 
 
 def _refuse_other_content(origin: Origin, listing: Listing) -> None:
@@ -157,13 +157,6 @@ def _refuse_other_content(origin: Origin, listing: Listing) -> None:
                 f"The hub declares other content for {remote.name} than when these weights were"
                 " first pulled, at the very same commit. Nothing was fetched."
             )
-
-
-def _refuse_incomplete(listings: Mapping[str, Listing]) -> None:
-    for part, needed in ((_MODEL, _CONVERTED), (weights.TEXT_ENCODER, _NEEDED_OF_TEXT_ENCODER)):
-        there = {remote.name for remote in listings[part].files}
-        if lacking := sorted(set(needed) - there):
-            raise errors.InvalidInput(f"{listings[part].repository} has no {lacking[0]}.")
 
 
 def _fetched(planned: Plan, ledger: "_Ledger") -> dict[str, Origin]:

@@ -22,7 +22,7 @@ from huggingface_hub.errors import (
 from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
 
 from server import errors
-from server.engines.melodyflow.manifest import OnBytes, sha256_of, tell_nobody
+from server.engines.checkpoints.manifest import OnBytes, sha256_of, tell_nobody
 
 TRIES = 5
 """How often in a row a download may break off without a byte before it is given up."""
