@@ -13,10 +13,11 @@ import re
 import sys
 import time
 import uuid
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, ClassVar
 
 import psutil
 
@@ -170,43 +171,58 @@ def take(settings: Settings, *, cards: Cards = torch_cards) -> Held:
 
 
 class DeviceLock:
-    """At most one process a card. The system gives it back when the process dies, however."""
+    """At most one process a card. The system gives it back when the process dies, however.
+
+    Engines of one process share its card; it is given back when the last of them gives it up.
+    """
 
     _process = uuid.uuid4().hex
+    _files: ClassVar[dict[Path, IO[str]]] = {}
+    _holders: ClassVar[Counter[Path]] = Counter()
 
     def __init__(self, folder: Path, card_id: str) -> None:
         """Name the card; nothing is locked yet."""
-        self._path = folder / (re.sub(r"[^\w-]", "_", card_id) + ".lock")
-        self._file: IO[str] | None = None
+        self._path = folder.resolve() / (re.sub(r"[^\w-]", "_", card_id) + ".lock")
+        self._is_held = False
 
     @property
     def is_open(self) -> bool:
         """Whether this process has the card or could have it."""
-        if self._file is not None:
+        if self._path in self._files:
             return True
         with self._opened() as file:
             return _try_lock(file) or self._holder(file) == self._process
 
     def acquire(self) -> bool:
         """Take the card and say whether that was possible."""
+        if not self._is_held and (self._path in self._files or self._lock()):
+            self._holders[self._path] += 1
+            self._is_held = True
+        return self._is_held
+
+    def release(self) -> None:
+        """Give the card back; nothing happens if it was not held."""
+        if not self._is_held:
+            return
+        self._is_held = False
+        self._holders[self._path] -= 1
+        if not self._holders[self._path]:
+            file = self._files.pop(self._path)
+            file.truncate(0)
+            file.close()
+
+    def _lock(self) -> bool:
         file = self._opened()
         for _ in range(_TRIES):  # somebody who only looks holds it for an instant
             if _try_lock(file):
                 file.truncate(0)
                 file.write(self._process)
                 file.flush()
-                self._file = file
+                self._files[self._path] = file
                 return True
             time.sleep(_TRY_SECONDS)
         file.close()
         return False
-
-    def release(self) -> None:
-        """Give the card back; nothing happens if it was not held."""
-        if self._file is not None:
-            self._file.truncate(0)
-            self._file.close()
-            self._file = None
 
     def _opened(self) -> IO[str]:
         self._path.parent.mkdir(parents=True, exist_ok=True)

@@ -133,11 +133,23 @@ def test_the_worker_that_has_the_card_still_finds_it_available(tmp_path: Path) -
     held = take(settings, cards=two_cards)
 
     assert held.place == choose(settings, cards=two_cards)
-    with pytest.raises(errors.EngineUnavailable, match="in use"):
-        take(settings, cards=two_cards)
     held.give_up()
     held.give_up()
     take(settings, cards=two_cards).give_up()
+
+
+def test_engines_of_one_worker_share_its_card_until_the_last_gives_it_up(tmp_path: Path) -> None:
+    settings = settings_for(tmp_path, "cuda:0")
+    first, second = (take(settings, cards=two_cards) for _ in range(2))
+
+    assert first.place == second.place
+    first.give_up()
+    first.give_up()
+    with _worker(tmp_path, "GPU-0") as other:
+        assert "refused" == other.answer
+    second.give_up()
+    with _worker(tmp_path, "GPU-0") as other:
+        assert "taken" == other.answer
 
 
 def test_a_card_is_free_again_when_its_worker_is_killed(tmp_path: Path) -> None:
