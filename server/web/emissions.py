@@ -19,7 +19,8 @@ from server.jobs.ports import ArtifactStore
 from server.jobs.record import Job, Role, Status
 from server.kinds import transform
 from server.web import views
-from server.web.plugin import sound, wording
+from server.web.plugin import acts, sound, wording
+from server.web.plugin.acts import Act
 
 PROGRESS_INTERVAL_SECONDS = 0.5
 """Least time between two `progress_update`s of a session; the last one always comes."""
@@ -29,9 +30,6 @@ SILENCE_SECONDS = 1.5
 
 LARGEST_MESSAGE = 95 * 2**20
 """Characters of audio in one event; clients of the `ws` library hang up at 100 MiB."""
-
-_ACKNOWLEDGED = {transform.NAME: "transform_audio_received"}
-"""Job kinds that older clients know, with the event that confirms a request."""
 
 _MOVES_THE_QUEUE = frozenset({EventName.STARTED, EventName.CANCELLED})
 
@@ -126,16 +124,17 @@ class Legacy:
     def __call__(self, event: Event) -> Iterator[Emission]:
         """Return what is to be sent for an event."""
         job = event.job
-        if job.session_id is not None and job.kind in _ACKNOWLEDGED:
-            yield from self._of_session(event, job.session_id)
+        act = acts.told_of(job)
+        if job.session_id is not None and act is not None:
+            yield from self._of_session(event, job.session_id, act)
         if event.name in _MOVES_THE_QUEUE:
             yield from self._of_waiting()
 
-    def _of_session(self, event: Event, session_id: str) -> Iterator[Emission]:
+    def _of_session(self, event: Event, session_id: str, act: Act) -> Iterator[Emission]:
         job = event.job
         if event.name is EventName.QUEUED:
             self._told.pop(session_id, None)
-            yield _to_session(job, _ACKNOWLEDGED[job.kind])
+            yield _to_session(job, act.received)
         if job.status is Status.QUEUED:
             yield from place_in_queue(job, self._estimates.outlook(job))
             if event.name is EventName.RESTARTED:
@@ -167,7 +166,7 @@ class Legacy:
     def _of_waiting(self) -> Iterator[Emission]:
         """Tell those who still wait that they moved up."""
         for job, outlook in self._estimates.line():
-            if job.session_id is not None and job.kind in _ACKNOWLEDGED:
+            if job.session_id is not None and acts.told_of(job) is not None:
                 yield from place_in_queue(job, outlook)
 
 
@@ -212,15 +211,20 @@ def ending(job: Job, artifacts: ArtifactStore) -> Iterator[Emission]:
     if len(audio) > LARGEST_MESSAGE:
         yield from _failure(job, message=_TOO_LARGE, code="DATA_TOO_LARGE")
         return
-    result = {"audio_data": audio, "variation": transform.first_variation(job.spec)}
-    yield _to_session(job, "audio_transformed", result)
-    yield _to_session(job, "transform_complete", {"status": "success"})
+    act = acts.likened(job)
+    if act.is_generation:
+        yield _to_session(job, act.done, {"audio_data": audio})
+    else:
+        result = {"audio_data": audio, "variation": transform.first_variation(job.spec)}
+        yield _to_session(job, act.done, result)
+        yield _to_session(job, "transform_complete", {"status": "success"})
     yield _to_session(job, "job_complete", {"job_id": job.id})
 
 
 def _failure(job: Job, *, message: str, code: str) -> Iterator[Emission]:
     yield _to_session(job, "error", {"message": message, "code": code})
-    yield _to_session(job, "transform_error", {"error": message})
+    if not acts.likened(job).is_generation:
+        yield _to_session(job, "transform_error", {"error": message})
     yield _to_session(job, "job_failed", {"job_id": job.id, "error": message})
 
 

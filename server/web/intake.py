@@ -35,12 +35,16 @@ class Once:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """A job somebody wants: parameters of its kind, and the audio unless they name an artifact."""
+    """A job somebody wants: parameters of its kind, and the audio unless they name an artifact.
+
+    `asked_as` is what an older client calls it.
+    """
 
     kind: Kind
     parameters: Mapping[str, Any]
     audio: bytes | None = None
     session_id: str | None = None
+    asked_as: str | None = None
     webhook: str | None = None
     once: Once | None = None
     replay_of: str | None = None
@@ -184,6 +188,7 @@ def _job(order: Order, checked: _Checked) -> Job:
         kind=order.kind.NAME,
         spec=checked.spec.model_dump(mode="json"),
         session_id=order.session_id,
+        asked_as=order.asked_as,
         seed=getattr(checked.spec, "seed", None),
         owner=callers.current().id,
         idempotency_key=order.once.key if order.once else None,

@@ -4,8 +4,6 @@ A translation: jobs and sessions are those of every other door. The plugin ignor
 it submits and reads `success` and `error`; a failed job is a successful poll.
 """
 
-from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from flask import Response
@@ -15,9 +13,20 @@ from pydantic import BaseModel
 from server import errors
 from server.jobs.record import Job, Status, new_id
 from server.web import documentation, intake, parsing
-from server.web import errors as failures
 from server.web.documentation import answers
-from server.web.plugin import orders, payload, requests, sessions, sound, views, wording
+from server.web.plugin import (
+    acts,
+    orders,
+    payload,
+    refusals,
+    requests,
+    sessions,
+    sound,
+    views,
+    wording,
+)
+from server.web.plugin.acts import Act
+from server.web.plugin.sessions import Standing
 from server.web.services import current
 
 api = APIBlueprint(
@@ -31,7 +40,13 @@ class SessionPath(BaseModel):
     session_id: str
 
 
-_UNDO = {"content": {"application/json": {"schema": requests.SessionRequest.model_json_schema()}}}
+def _json(model: type[BaseModel]) -> dict[str, Any]:
+    return {"content": {"application/json": {"schema": model.model_json_schema()}}}
+
+
+_UNDO = _json(requests.SessionRequest)
+_RETRY = _json(requests.RetryRequest)
+_TAKEN = answers({200: views.Submitted}, 400, 404, 413, 503, 507, refusal=views.PluginRefusal)
 
 
 def _with_audio(model: type[BaseModel]) -> dict[str, Any]:
@@ -41,19 +56,37 @@ def _with_audio(model: type[BaseModel]) -> dict[str, Any]:
 @api.post(
     "/api/juce/transform_audio",
     request_body=_with_audio(requests.TransformRequest),
-    responses=answers({200: views.Submitted}, 400, 404, 413, 503, 507, refusal=views.PluginRefusal),
+    responses=_TAKEN,
 )
 def transform_audio(header: parsing.IdempotencyHeader) -> Response:
     """Submit a transform; answers at once."""
-    with parsing.submission("audio_data") as sent:
-        once = intake.once(header.key, sent)
-        job = intake.earlier(current(), once)
-        if job is None:
-            session_id = payload.session_id(sent.fields) or new_id()
-            job = orders.submit(
-                current(), sent.fields, audio=sent.audio, session_id=session_id, once=once
-            )
-    return views.Submitted.of(job).answer()
+    return _submitted(acts.TRANSFORM, header)
+
+
+@api.post(
+    "/api/juce/process_audio",
+    request_body=_with_audio(requests.ProcessRequest),
+    responses=_TAKEN,
+)
+def process_audio(header: parsing.IdempotencyHeader) -> Response:
+    """Submit 30 s of music that begin as a sound does; answers at once."""
+    return _submitted(acts.PROCESS, header)
+
+
+@api.post(
+    "/api/juce/continue_music",
+    request_body=_with_audio(requests.ContinueRequest),
+    responses=_TAKEN,
+)
+def continue_music(header: parsing.IdempotencyHeader) -> Response:
+    """Submit what goes on where a sound ends; answers at once."""
+    return _submitted(acts.CONTINUE, header)
+
+
+@api.post("/api/juce/retry_music", request_body=_RETRY, responses=_TAKEN)
+def retry_music(header: parsing.IdempotencyHeader) -> Response:
+    """Submit once more what a session's last job was given; answers at once."""
+    return _submitted(acts.RETRY, header)
 
 
 @api.get(
@@ -63,8 +96,8 @@ def transform_audio(header: parsing.IdempotencyHeader) -> Response:
 def poll_status(path: SessionPath) -> Response:
     """Tell how a session's newest job stands, with its result once there is one."""
     session_id = _of_path(path)
-    job = sessions.standing(current(), session_id).job
-    return (views.Polled.idle(session_id) if job is None else _polled(job)).answer()
+    here = sessions.standing(current(), session_id)
+    return (views.Polled.idle(here) if here.job is None else _polled(here, here.job)).answer()
 
 
 @api.post(
@@ -115,7 +148,13 @@ def latest_generated_audio(path: SessionPath) -> Response:
         audio = sound.base64_wav(current().artifacts, here.session.last_processed)
     except errors.NotFound as error:
         return _no_audio(session_id, "no_audio", error.message)
-    return views.Latest(status="success", session_id=session_id, audio_data=audio).answer()
+    return views.Latest(
+        status="success",
+        session_id=session_id,
+        audio_data=audio,
+        model_name=here.session.model_name,
+        prompt_duration=here.session.prompt_duration,
+    ).answer()
 
 
 def _of_path(path: SessionPath) -> str:
@@ -130,32 +169,39 @@ def _of_path(path: SessionPath) -> str:
         raise errors.NoSuchSession from error
 
 
-def _polled(job: Job) -> views.Polled:
+def _submitted(act: Act, header: parsing.IdempotencyHeader) -> Response:
+    with parsing.submission("audio_data") as sent:
+        once = intake.once(header.key, sent)
+        job = intake.earlier(current(), once)
+        if job is None:
+            is_again, audio = act is acts.RETRY, sent.audio
+            session_id = payload.named_session_id(sent.fields) if is_again else None
+            job = orders.submit(
+                current(),
+                sent.fields,
+                act=act,
+                audio=None if is_again else audio,
+                session_id=session_id or payload.session_id(sent.fields) or new_id(),
+                once=once,
+            )
+    return views.Submitted.of(job).answer()
+
+
+def _polled(here: Standing, job: Job) -> views.Polled:
     services = current()
     if not job.status.is_final:
-        return views.Polled.waiting(job, services.jobs.outlook(job))
+        return views.Polled.waiting(here, job, services.jobs.outlook(job))
     if job.status is not Status.FINISHED:
-        return views.Polled.failed(job, wording.error_of(job).message)
+        return views.Polled.failed(here, job, wording.error_of(job).message)
     try:
         audio = sound.base64_wav(services.artifacts, job.results[0].artifact_id)
     except errors.NotFound as error:
-        return views.Polled.failed(job, error.message)
-    return views.Polled.completed(job, audio)
+        return views.Polled.failed(here, job, error.message)
+    return views.Polled.completed(here, job, audio)
 
 
 def _no_audio(session_id: str, status: str, error: str) -> Response:
     return views.Latest(status=status, session_id=session_id, error=error).answer(404)
 
 
-def _as_plugins_know(failure: failures.Failure, error: Exception) -> failures.Failure:
-    if isinstance(error, errors.MelodyflowError):
-        sentence, field = wording.sentence(error), wording.field_of(error)
-        failure = replace(failure, message=sentence, field=field)
-    failure = failures.as_at_capacity(failure, error)
-    status = _STATUSES.get(failure.status, failure.status)
-    return replace(failure, status=status)
-
-
-_STATUSES: Mapping[int, int] = {409: 400, 410: 404, 415: 400, 422: 400}
-
-failures.attach(api, views.plugin_refusal, retell=_as_plugins_know)
+refusals.attach(api)

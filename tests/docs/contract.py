@@ -7,7 +7,8 @@ import variations
 from server import errors
 from server.adapters import legacy_keys
 from server.web import errors as failures
-from server.web import juce, legacy
+from server.web import legacy
+from server.web.plugin import refusals as plugin_refusals
 from server.web.plugin import vocabulary
 from tests.docs.writing import Tables, error_tree, fields_of, openapi, operations, table
 
@@ -109,7 +110,7 @@ TABLES: Tables = {
 _RETELL: Mapping[str, Retell] = {
     NATIVE: lambda failure, _: failure,
     FIRST: legacy._as_older_clients_know,
-    PLUGIN: juce._as_plugins_know,
+    PLUGIN: plugin_refusals.as_plugins_know,
 }
 
 

@@ -7,9 +7,9 @@ import tempfile
 import threading
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import IO
+from typing import IO, Any
 
 from server import errors
 
@@ -25,11 +25,12 @@ PATIENCE_SECONDS = 900.0
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """One piece: `index` counts from 0 to `total` - 1."""
+    """One piece: `index` counts from 0 to `total` - 1. `about` is what it says of the whole."""
 
     index: int
     total: int
     text: str
+    about: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +41,21 @@ class Arrived:
     missing: tuple[int, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """All pieces in order, and what any of them said of the whole."""
+
+    texts: list[str]
+    about: Mapping[str, Any]
+
+
 @dataclass(slots=True)
 class _Upload:
     touched_at: float
     file: IO[bytes] = field(default_factory=tempfile.TemporaryFile)
     total: int | None = None
     places: dict[int, tuple[int, int]] = field(default_factory=dict)
+    about: dict[str, Any] = field(default_factory=dict)
 
 
 class Uploads:
@@ -93,7 +103,7 @@ class Uploads:
             missing = tuple(each for each in range(piece.total) if each not in upload.places)
             return Arrived(len(upload.places), missing)
 
-    def take(self, session_id: str) -> list[str]:
+    def take(self, session_id: str) -> Whole:
         """Return the pieces in order and forget the upload.
 
         Raises:
@@ -101,9 +111,9 @@ class Uploads:
         """
         with self._lock:
             upload = self._get(session_id)
-            pieces = [_read(upload, index) for index in sorted(upload.places)]
+            texts = [_read(upload, index) for index in sorted(upload.places)]
             self._drop(session_id)
-            return pieces
+            return Whole(texts, upload.about)
 
     def drop(self, session_id: str) -> None:
         """Forget an upload, if there is one."""
@@ -133,6 +143,7 @@ class Uploads:
         upload.file.write(data)
         upload.places[piece.index] = (start, len(data))
         upload.total, upload.touched_at = piece.total, self._clock()
+        upload.about.update(piece.about)
 
 
 def _check(piece: Piece) -> None:

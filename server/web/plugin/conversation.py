@@ -1,10 +1,11 @@
-"""The Socket.IO events of plugins and front servers that concern transforms.
+"""The Socket.IO events of plugins and front servers.
 
 Each method answers one event; what happens to jobs later is told by `server.web.emissions`. Runs
 in the request of a connection and speaks to that connection alone.
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any
 
 import flask_socketio
@@ -14,13 +15,16 @@ from server import errors
 from server.jobs.events import Emission
 from server.jobs.record import Job, new_id
 from server.web import callers, emissions, parsing, rooms
-from server.web.plugin import chunks, orders, payload, sessions, sound, wording
+from server.web.plugin import acts, chunks, orders, payload, sessions, sound, wording
+from server.web.plugin.acts import Act
 from server.web.plugin.delivery import Delivery
 from server.web.plugin.payload import Fields
 from server.web.plugin.presence import Presence
 from server.web.services import Services
 
 Answer = Callable[[Fields], object]
+
+_NOTHING_TO_GO_ON_FROM = "No session ID provided and no audio data to create session"
 
 _CLEAN_GOODBYES = frozenset({"client disconnect", "server disconnect", "transport close"})
 
@@ -55,7 +59,7 @@ class Conversation:
     def answers(self) -> Mapping[str, Answer]:
         """Who answers which event."""
         return {
-            "transform_audio_request": self.transform,
+            **{act.request: partial(self.order, act) for act in acts.ACTS},
             "undo_transform_request": self.undo,
             "update_cropped_audio": self.crop,
             "cleanup_session_request": self.clean_up,
@@ -66,17 +70,19 @@ class Conversation:
             "audio_chunk": self.take_chunk,
         }
 
-    def transform(self, sent: Fields) -> None:
-        """Submit a transform; the job's events confirm it."""
-        named = payload.session_id(sent)
+    def order(self, act: Act, sent: Fields) -> None:
+        """Submit what is asked for; the job's events confirm it."""
+        named = payload.named_session_id(sent) if act is acts.RETRY else payload.session_id(sent)
         if named is not None:
             self._services.sessions.find(named)  # nobody joins another one's session
         self._refuse_second(named)
         session_id = named or new_id()
         has_joined = self._join(session_id)
         try:
-            audio = payload.audio(sent, "audio_data")
-            orders.submit(self._services, sent, audio=audio, session_id=session_id)
+            audio = None if act is acts.RETRY else payload.audio(sent, "audio_data")
+            if act.is_generation and named is None and audio is None:
+                raise errors.InvalidInput(_NOTHING_TO_GO_ON_FROM, field="audio_data")
+            orders.submit(self._services, sent, act=act, audio=audio, session_id=session_id)
         except errors.MelodyflowError:
             if has_joined:
                 self._leave(session_id)
@@ -136,7 +142,7 @@ class Conversation:
 
     def restore(self, sent: Fields) -> None:
         """Take audio that a client kept while the session was forgotten."""
-        kept = self._keep(sent, payload.audio(sent, "audio_data"))
+        kept = self._keep(sent, payload.audio(sent, "audio_data"), about=_played_with(sent))
         _tell_restored(kept)
 
     def begin_restore(self, sent: Fields) -> None:
@@ -152,6 +158,7 @@ class Conversation:
             index=payload.whole_number(sent, "chunk_index"),
             total=payload.whole_number(sent, "total_chunks"),
             text=parsing.word(sent.get("chunk"), field="chunk"),
+            about=_played_with(sent),
         )
         arrived = self._uploads.add(_upload(session_id), piece)
         counted = {"chunk_index": piece.index, "total_chunks": piece.total}
@@ -167,15 +174,18 @@ class Conversation:
         self._delivery.goodbye(_connection(), is_clean=reason in _CLEAN_GOODBYES)
 
     def _complete(self, session_id: str) -> None:
-        pieces = self._uploads.take(_upload(session_id))
+        whole = self._uploads.take(_upload(session_id))
         with parsing.turn():
-            audio = _joined(pieces)
-        _tell_restored(self._keep({"session_id": session_id}, audio))
+            audio = _joined(whole.texts)
+        _tell_restored(self._keep({"session_id": session_id}, audio, about=whole.about))
 
-    def _keep(self, sent: Fields, audio: bytes | None) -> sessions.Kept:
+    def _keep(
+        self, sent: Fields, audio: bytes | None, *, about: Mapping[str, Any] | None = None
+    ) -> sessions.Kept:
         if audio is None:
             raise errors.InvalidInput("No audio data provided", field="audio_data")
-        kept = sessions.keep(self._services, audio, session_id=payload.session_id(sent))
+        session_id = payload.session_id(sent)
+        kept = sessions.keep(self._services, audio, session_id=session_id, **(about or {}))
         self._join(kept.session_id)
         return kept
 
@@ -186,9 +196,8 @@ class Conversation:
             errors.Busy: there is an unfinished one.
         """
         for session_id in [named] if named else self.presence.sessions_of(_connection()):
-            job = self._services.jobs.newest_in_session(session_id)
-            if job is not None and not job.status.is_final:
-                raise errors.Busy
+            if sessions.has_unfinished(self._services, session_id):
+                raise sessions.busy(self._services, session_id)
 
     def _place(self, job: Job) -> Iterable[Emission]:
         return emissions.place_in_queue(job, self._services.jobs.outlook(job))
@@ -225,6 +234,15 @@ def _tell_restored(kept: sessions.Kept) -> None:
             "data_size": kept.size_bytes,
         },
     )
+
+
+def _played_with(sent: Fields) -> dict[str, Any]:
+    """Return what a client says its audio was played with, as far as it does."""
+    said = {
+        "model_name": payload.model_name(sent),
+        "prompt_duration": payload.prompt_duration(sent),
+    }
+    return {name: value for name, value in said.items() if value is not None}
 
 
 def _joined(pieces: list[str]) -> bytes:

@@ -1,15 +1,18 @@
 """What clients put into an event: an object, or text of one with backslashes gone astray."""
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from server import errors
+from server.kinds.continuation import LONGEST_PROMPT, SHORTEST_PROMPT
 from server.web import parsing
 
 Fields = Mapping[str, Any]
 
 _MOST_WRAPPINGS = 3
+_MODEL_NAME = re.compile(r"[A-Za-z0-9._-]{1,100}(/[A-Za-z0-9._-]{1,100})?")
 
 
 def fields(payload: object) -> Fields:
@@ -52,6 +55,39 @@ def named_session_id(sent: Fields) -> str:
     return named
 
 
+def model_name(sent: Fields) -> str | None:
+    """Return the weights a client names, without backslashes gone astray; None where it does not.
+
+    Raises:
+        errors.InvalidInput: no weights have such a name.
+    """
+    value = sent.get("model_name")
+    if value is None:
+        return None
+    name = parsing.word(value, field="model_name").replace("\\", "").strip()
+    if name and not _MODEL_NAME.fullmatch(name):
+        words = "model_name must be the name of weights, such as owner/name."
+        raise errors.InvalidInput(words, field="model_name")
+    return name or None
+
+
+def prompt_duration(sent: Fields) -> float | None:
+    """Return how many seconds of a sound shall be heard; None where a client does not say.
+
+    Raises:
+        errors.InvalidInput: it is no number, or so much is not heard.
+    """
+    value = sent.get("prompt_duration")
+    if value is None or value == "":
+        return None
+    seconds = _number(value)
+    shortest, longest = SHORTEST_PROMPT, LONGEST_PROMPT
+    if seconds is None or not shortest <= seconds <= longest:
+        words = f"prompt_duration must be a number from {shortest:g} to {longest:g}, in seconds."
+        raise errors.InvalidInput(words, field="prompt_duration")
+    return seconds
+
+
 def audio(sent: Fields, field: str) -> bytes | None:
     """Return the audio in a field, None where there is none.
 
@@ -77,6 +113,15 @@ def whole_number(sent: Fields, field: str) -> int:
     if isinstance(value, bool) or not isinstance(value, int):
         raise errors.InvalidInput(f"{field} must be a whole number.", field=field)
     return value
+
+
+def _number(value: object) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        return float(value)
+    except (ValueError, OverflowError):
+        return None
 
 
 def _read(text: str) -> Any:

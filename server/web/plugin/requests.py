@@ -37,6 +37,45 @@ class TransformRequest(BaseModel):
     )
 
 
+class GenerationRequest(BaseModel):
+    """How music shall go on. Numbers may be sent as text."""
+
+    model_name: str | None = Field(
+        None,
+        description="Weights, as /api/models names them in path. Unset: the session's. Where they "
+        "are not here another engine plays.",
+    )
+    prompt_duration: float | str | None = Field(
+        None, description="Seconds of the sound that are heard, 1 to 30. Unset: the session's, 6."
+    )
+    top_k: int | str = Field(250, description="Of how many of the likeliest tokens.")
+    temperature: float | str = Field(1.0, description="Higher is wilder.")
+    cfg_coef: float | str = Field(3.0, description="How strongly the words guide.")
+    description: str | None = Field(None, description="Words; none need be said.")
+    seed: int | str | None = Field(None, description="-1 or none draws one from 0 to 99999.")
+    bpm: float | str | None = Field(None, description="The tempo, if the DAW knows it.")
+    engine: str = Field("auto", description="auto, or an engine's name.")
+
+
+class ProcessRequest(GenerationRequest):
+    """30 s of music that begin as a sound does."""
+
+    audio_data: str | None = Field(
+        None, description="Base64 of an audio file; without it the session's last audio is used."
+    )
+    session_id: str | None = Field(None, description=_MADE_UP)
+
+
+class ContinueRequest(ProcessRequest):
+    """A sound, and what comes after it: 30 s less what is heard of it."""
+
+
+class RetryRequest(GenerationRequest):
+    """Once more what the session's last job was given, never what came out of it."""
+
+    session_id: str = Field(description="As the server told it.")
+
+
 class SessionRequest(BaseModel):
     """Which session."""
 
@@ -56,6 +95,15 @@ class ProgressRequest(SessionRequest):
     last_progress: float | None = Field(None, description="Not needed.")
 
 
+class RestoredRequest(CropRequest):
+    """Audio that a client kept, and what it was played with."""
+
+    model_name: str | None = Field(None, description="The session knows it from then on.")
+    prompt_duration: float | str | None = Field(
+        None, description="The session knows it from then on."
+    )
+
+
 class RestoreRequest(BaseModel):
     """Where audio in pieces is to go."""
 
@@ -69,6 +117,10 @@ class ChunkRequest(SessionRequest):
     chunk_index: int = Field(description="From 0 to total_chunks - 1; pieces come in any order.")
     total_chunks: int = Field(description="The same in every piece.")
     is_last: bool | None = Field(None, description="Asks which pieces are missing.")
+    model_name: str | None = Field(None, description="The session knows it from then on.")
+    prompt_duration: float | str | None = Field(
+        None, description="The session knows it from then on."
+    )
 
 
 class JobRequest(BaseModel):

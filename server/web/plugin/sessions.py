@@ -8,10 +8,12 @@ from server import errors
 from server.jobs.ports import Session
 from server.jobs.record import Job, new_id, now
 from server.web import intake
+from server.web.plugin import acts
 from server.web.services import Services
 
 NOTHING_TO_UNDO = "No previous audio found to undo to"
 NO_AUDIO = "No audio data available"
+NOTHING_TO_RETRY = "No last input audio available for retry"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +46,10 @@ def standing(services: Services, session_id: str) -> Standing:
     return Standing(session or Session(id=session_id), job)
 
 
-def keep(services: Services, audio: bytes, *, session_id: str | None) -> Kept:
+def keep(services: Services, audio: bytes, *, session_id: str | None, **remembered: Any) -> Kept:
     """Store audio as what a session last had; without a session one is made.
+
+    `remembered` is what else the session shall know.
 
     Raises:
         errors.InvalidInput: this is no audio.
@@ -54,7 +58,7 @@ def keep(services: Services, audio: bytes, *, session_id: str | None) -> Kept:
     artifact = intake.keep(services, audio, name="source")
     session_id = session_id or new_id()
     is_new = services.sessions.find(session_id) is None
-    change(services, session_id, last_processed=artifact.id)
+    change(services, session_id, last_processed=artifact.id, **remembered)
     return Kept(session_id, is_new, artifact.size_bytes)
 
 
@@ -76,6 +80,32 @@ def undo(services: Services, session_id: str) -> str:
     if here.job is None or here.job.status.is_final:  # a running job writes this at its end
         change(services, session_id, last_processed=source)
     return source
+
+
+def last_input(services: Services, session_id: str) -> str:
+    """Return the artifact that a session's newest job was given, to be done once more.
+
+    Raises:
+        errors.NoSuchSession: there is no such session.
+        errors.InvalidInput: it has had no job.
+    """
+    here = standing(services, session_id)
+    source = _submitted(here.job) or here.session.last_input
+    if source is None:
+        raise errors.InvalidInput(NOTHING_TO_RETRY, field="session_id")
+    return source
+
+
+def has_unfinished(services: Services, session_id: str) -> bool:
+    """Whether a session has a job that waits or runs."""
+    job = services.jobs.newest_in_session(session_id)
+    return job is not None and not job.status.is_final
+
+
+def busy(services: Services, session_id: str) -> errors.Busy:
+    """Return how a second job of a session is refused: by what the first one is."""
+    job = services.jobs.newest_in_session(session_id)
+    return errors.Busy(acts.likened(job).busy if job is not None else None)
 
 
 def last_audio(services: Services, session_id: str) -> str | None:

@@ -174,6 +174,21 @@ ASKED: Mapping[str, Phrase] = {
         "Transform audio, or what the session had last.",
         ("transform_audio_received", "queue_status", "progress_update", "audio_transformed"),
     ),
+    "process_audio_request": Phrase(
+        requests.ProcessRequest,
+        "Make 30 s of music that begin as a sound does.",
+        ("process_audio_received", "queue_status", "progress_update", "audio_processed"),
+    ),
+    "continue_music_request": Phrase(
+        requests.ContinueRequest,
+        "Go on where a sound ends, or where what the session had last does.",
+        ("continue_music_received", "queue_status", "progress_update", "music_continued"),
+    ),
+    "retry_music_request": Phrase(
+        requests.RetryRequest,
+        "Do once more what the session's last job was given.",
+        ("retry_music_received", "queue_status", "progress_update", "music_retried"),
+    ),
     "undo_transform_request": Phrase(
         requests.SessionRequest, "Give back what was submitted last.", ("transform_undone",)
     ),
@@ -188,13 +203,20 @@ ASKED: Mapping[str, Phrase] = {
     "verify_session": Phrase(
         requests.SessionRequest,
         "Let a client that reconnected back in; what it missed is sent once.",
-        ("queue_status", "progress_update", "audio_transformed"),
+        (
+            "queue_status",
+            "progress_update",
+            "audio_transformed",
+            "audio_processed",
+            "music_continued",
+            "music_retried",
+        ),
     ),
     "request_progress_status": Phrase(
         requests.ProgressRequest, "Ask how far the newest job is.", ("progress_update",)
     ),
     "restore_processed_audio": Phrase(
-        requests.CropRequest,
+        requests.RestoredRequest,
         "Bring audio back that the client kept while its session was forgotten.",
         ("restore_complete",),
     ),
@@ -217,15 +239,21 @@ ASKED: Mapping[str, Phrase] = {
 
 TOLD: Mapping[str, Phrase] = {
     "transform_audio_received": Phrase(Told, "The request was taken."),
+    "process_audio_received": Phrase(Told, "The request was taken."),
+    "continue_music_received": Phrase(Told, "The request was taken."),
+    "retry_music_received": Phrase(Told, "The request was taken."),
     "queue_status": Phrase(QueueStatus, "Where the job stands, whenever that changes."),
     "queue_position": Phrase(QueuePosition, "Its place, for clients of the first service."),
     "progress_update": Phrase(ProgressUpdate, "How far the job is, at most twice a second."),
     "progress": Phrase(Progress, "The same, for clients of the first service."),
     "audio_transformed": Phrase(Transformed, "The result."),
+    "audio_processed": Phrase(Sound, "The result: the beginning of the sound, and what is new."),
+    "music_continued": Phrase(Sound, "The result: the whole sound, and what is new."),
+    "music_retried": Phrase(Sound, "The result of another try."),
     "transform_complete": Phrase(Succeeded, "After the result, for clients of the first service."),
     "job_complete": Phrase(JobDone, "The last of a job that succeeded."),
     "error": Phrase(Refused, "A request was refused, or a job ended without a result."),
-    "transform_error": Phrase(TransformError, "After a job's error, for older clients."),
+    "transform_error": Phrase(TransformError, "After a transform's error, for older clients."),
     "job_failed": Phrase(JobFailed, "The last of a job that did not succeed."),
     "transform_undone": Phrase(Sound, "What was submitted last."),
     "update_cropped_audio_complete": Phrase(Cropped, "The audio was taken."),

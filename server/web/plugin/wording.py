@@ -10,6 +10,7 @@ from typing import Any
 from server import errors
 from server.jobs.estimates import NOTHING, Outlook
 from server.jobs.record import Job, JobError, Status
+from server.web.plugin import acts
 
 WARM_UP_WORDS = (
     "download",
@@ -22,8 +23,16 @@ WARM_UP_WORDS = (
 )
 """Plugins that find one of these in a refusal wait for a warm-up to end, for ever."""
 
-_SOUND = frozenset({"audio", "source"})
-_BUSY = "Transform already in progress"
+_FIELDS = {
+    "audio": "audio_data",
+    "source": "audio_data",
+    "model": "model_name",
+    "prompt": "description",
+    "total_seconds": "prompt_duration",
+    "appended_seconds": "prompt_duration",
+}
+"""What our fields are called by plugins, where that is something else."""
+
 _VAGUE = "The server could not do this."
 _CANCELLED = JobError("cancelled", "The job was cancelled.")
 
@@ -63,7 +72,7 @@ def queue_status(job: Job, outlook: Outlook = NOTHING) -> dict[str, Any]:
     position = (outlook.ahead or 0) + 1 if is_queued else 0
     seconds = math.ceil(outlook.eta_seconds or 0) if is_queued else 0
     return {
-        "message": _message(state, position, seconds),
+        "message": _message(job, position, seconds),
         "position": position,
         "total_queued": outlook.total,
         "estimated_time": duration(seconds) if seconds else None,
@@ -90,12 +99,14 @@ def error_of(job: Job) -> JobError:
 
 def sentence(error: errors.MelodyflowError) -> str:
     """Return how clients are told of an error."""
-    return _BUSY if isinstance(error, errors.Busy) else final(error.message)
+    if isinstance(error, errors.Busy) and error.message == errors.Busy().message:
+        return acts.TRANSFORM.busy
+    return final(error.message)
 
 
 def field_of(error: errors.MelodyflowError) -> str | None:
     """Return the field that is wrong, by the name clients sent it under."""
-    return "audio_data" if error.field in _SOUND else error.field
+    return _FIELDS.get(error.field or "", error.field)
 
 
 def final(message: str) -> str:
@@ -104,13 +115,14 @@ def final(message: str) -> str:
     return _VAGUE if any(word in lower for word in WARM_UP_WORDS) else message
 
 
-def _message(state: State, position: int, seconds: int) -> str:
+def _message(job: Job, position: int, seconds: int) -> str:
+    state = state_of(job)
     if state is State.QUEUED:
         wait = f" Estimated wait time: {duration(seconds)}." if seconds else ""
         return f"You are number {position} in the queue.{wait}"
     return {
         State.WARMING: "warming up the instruments...",
-        State.PROCESSING: "transforming...",
+        State.PROCESSING: acts.likened(job).doing,
         State.COMPLETED: "done",
         State.FAILED: "failed",
     }[state]

@@ -16,6 +16,9 @@ from tests.http import sounds
 from tests.http.world import Stores, World
 
 PATIENCE_SECONDS = 20.0
+SOURCE_SECONDS = 3.0
+"""Of what is continued."""
+
 ENDINGS = frozenset({EventName.FINISHED, EventName.FAILED, EventName.CANCELLED})
 
 
@@ -71,6 +74,11 @@ class Caller:
         """Ask for a transform of a short sound."""
         asked = {"audio_data": sounds.base64_wav(), "variation": "celtic", "session_id": None}
         return self.say("transform_audio_request", {**asked, **fields})
+
+    def go_on(self, name: str = "continue_music", **fields: Any) -> Any:
+        """Ask for a continuation of a short sound."""
+        asked = {"audio_data": sounds.base64_wav(SOURCE_SECONDS), **plugin_generation(), **fields}
+        return self.say(f"{name}_request", asked)
 
     @property
     def heard(self) -> list[tuple[str, dict[str, Any]]]:
@@ -150,6 +158,13 @@ class Stage:
         session_id: str = self.post("/api/juce/transform_audio", body)["session_id"]
         return session_id
 
+    def go_on(self, route: str = "continue_music", **fields: Any) -> str:
+        """Submit a continuation as the plugin does and wait for its ending; returns the session."""
+        body = {"audio_data": sounds.base64_wav(SOURCE_SECONDS), **plugin_generation(), **fields}
+        session_id: str = self.post(f"/api/juce/{route}", body)["session_id"]
+        self.news.await_ending(session_id)
+        return session_id
+
     def submitted_and_done(self, **fields: Any) -> str:
         """Submit as the plugin does and wait for the ending; returns the session."""
         session_id = self.submit(**fields)
@@ -165,6 +180,19 @@ def check_message(name: str, payload: Mapping[str, Any]) -> None:
         assert set(schema["properties"]) == set(payload)
     else:
         fields.model_validate(payload)
+
+
+def plugin_generation() -> dict[str, Any]:
+    """Return how the JUCE plugin says what music it wants."""
+    return {
+        "model_name": "thepatch/vanya_ai_dnb_0.1",
+        "prompt_duration": 2,
+        "top_k": 250,
+        "temperature": 1.0,
+        "cfg_coef": 3.0,
+        "description": "",
+        "seed": -1,
+    }
 
 
 def plugin_request() -> dict[str, Any]:

@@ -36,6 +36,13 @@ def test_a_transform_is_submitted_polled_and_done(stage: Stage) -> None:
         "status": "completed",
         "error": None,
         "seed": 41,
+        "generation_seed": None,
+        "session_data": {
+            "model_name": None,
+            "prompt_duration": None,
+            "parameters": {"top_k": None, "temperature": None, "cfg_coef": None},
+            "description": None,
+        },
     }
 
 

@@ -38,8 +38,17 @@ def _in_pieces(caller: Caller) -> None:
         )
 
 
+def _continued(stage: Stage, caller: Caller) -> None:
+    """Have music made of a beginning, go on from its end, and try that again."""
+    sound = {"session_id": "song", "audio_data": sounds.base64_wav(2.0)}
+    requests = ("process_audio_request", "continue_music_request", "retry_music_request")
+    for number, name in enumerate(requests, start=1):
+        caller.say(name, {**sound, "prompt_duration": 1})
+        stage.news.await_ending("song", times=number)
+
+
 def _toured(stage: Stage) -> Caller:
-    """Do everything once: a result, its undoing, a restart, a failure, a clean-up."""
+    """Do everything once: a result, its undoing, a restart, a failure, continuations, the end."""
     stage.world.queue.hold()
     stage.world.engine.has_previews = True
     caller, held = stage.caller(), stage.world.submit(preview=True)
@@ -50,6 +59,7 @@ def _toured(stage: Stage) -> Caller:
     caller.say("undo_transform_request", {"session_id": "daw"})
     caller.say("update_cropped_audio", {"audio_data": sounds.base64_wav(), "session_id": "daw"})
     _in_pieces(caller)
+    _continued(stage, caller)
     stage.world.engine.failure = errors.EngineFailed()
     caller.order(session_id="daw")
     stage.news.await_ending("daw", times=2)

@@ -40,7 +40,7 @@ def test_pieces_come_out_in_order_however_they_came(
         arrived = uploads.add("s", Piece(index, len(pieces), pieces[index]))
 
     assert (len(pieces), ()) == (arrived.received, arrived.missing)
-    assert pieces == uploads.take("s")
+    assert pieces == uploads.take("s").texts
 
 
 def test_missing_pieces_are_named() -> None:
@@ -60,7 +60,7 @@ def test_sending_a_piece_again_takes_no_more_room() -> None:
         uploads.add("s", Piece(0, 2, "AAAAA"))
     uploads.add("s", Piece(1, 2, "BBBBB"))
 
-    assert ["AAAAA", "BBBBB"] == uploads.take("s")
+    assert ["AAAAA", "BBBBB"] == uploads.take("s").texts
 
 
 def test_too_much_ends_an_upload() -> None:
@@ -97,7 +97,7 @@ def test_old_uploads_make_room_for_new_ones() -> None:
     clock.seconds += 1
     uploads.begin("one more")
 
-    assert ["A"] == uploads.take("s0")
+    assert ["A"] == uploads.take("s0").texts
     with pytest.raises(errors.NoSuchSession):
         uploads.take("s1")
 
@@ -133,4 +133,15 @@ def test_a_wrong_piece_is_refused(piece: Piece) -> None:
     with pytest.raises(errors.InvalidInput):
         uploads.add("s", piece)
 
-    assert [] == uploads.take("s")
+    assert [] == uploads.take("s").texts
+
+
+def test_what_any_piece_says_of_the_whole_comes_with_it() -> None:
+    """The last word counts, whichever piece it came with."""
+    uploads = Uploads(most_characters=100)
+    uploads.begin("s")
+    uploads.add("s", Piece(1, 2, "B", {"model_name": "a/b", "prompt_duration": 3.0}))
+    uploads.add("s", Piece(0, 2, "A", {"prompt_duration": 4.0}))
+    whole = uploads.take("s")
+
+    assert (["A", "B"], {"model_name": "a/b", "prompt_duration": 4.0}) == (whole.texts, whole.about)
