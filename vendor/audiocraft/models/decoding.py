@@ -40,23 +40,35 @@ class Heard:
     Attributes:
         source: `[B, S, dim]`, what is attended to.
         prefix: `[B, P, dim]`, what stands in front of the sequence.
+        empty_prefix: `[B, P, dim]`, what stands there where nothing is heard; by default zeros.
         rows: the samples that have any condition; the others have zeros.
     """
 
     source: Tensor | None = None
     prefix: Tensor | None = None
+    empty_prefix: Tensor | None = None
     rows: tuple[int, ...] = ()
 
     @classmethod
-    def of(cls, conditions: Mapping[str, Condition], fuser: Fuser) -> Self:
-        """Fuse conditions; of those in front, each stands before the ones named before it."""
+    def of(
+        cls,
+        conditions: Mapping[str, Condition],
+        fuser: Fuser,
+        *,
+        nothing: Mapping[str, Condition] | None = None,
+    ) -> Self:
+        """Fuse conditions; of those in front, each stands before the ones named before it.
+
+        `nothing` are the conditions of the same samples without anything in them. They need not be
+        zeros: a melody that is none is silence.
+        """
         attended = [x for name, (x, _) in conditions.items() if name in fuser.cross]
-        in_front = [x for name, (x, _) in conditions.items() if name in fuser.prepend]
         masks = [mask.bool().any(dim=1) for _, mask in conditions.values()]
         has_any = torch.stack(masks).any(dim=0).tolist() if masks else []
         return cls(
             source=torch.cat(attended, dim=1) if attended else None,
-            prefix=torch.cat(in_front[::-1], dim=1) if in_front else None,
+            prefix=_in_front(conditions, fuser),
+            empty_prefix=_in_front(nothing or {}, fuser),
             rows=tuple(row for row, is_there in enumerate(has_any) if is_there),
         )
 
@@ -125,6 +137,8 @@ class Plan:
             None if x is None else x.index_select(0, wanted) for x in (heard.source, heard.prefix)
         )
         nothing = None if prefix is None else prefix.new_zeros(len(free), *prefix.shape[1:])
+        if heard.empty_prefix is not None:
+            nothing = heard.empty_prefix.index_select(0, rest)
         hearing = Rows(samples=wanted, source=source, prefix=prefix)
         deaf = Rows(samples=rest, prefix=nothing)
         parts = (hearing, deaf) if in_two else (_joined(hearing, deaf),)
@@ -142,6 +156,11 @@ class Plan:
             return torch.empty_like(logits).index_copy_(0, order, logits)
         null = deaf.index_select(0, self.wanted)
         return deaf.index_copy(0, self.wanted, null + (hearing - null) * self.coefficient)
+
+
+def _in_front(conditions: Mapping[str, Condition], fuser: Fuser) -> Tensor | None:
+    found = [x for name, (x, _) in conditions.items() if name in fuser.prepend]
+    return torch.cat(found[::-1], dim=1) if found else None
 
 
 def _joined(hearing: Rows, deaf: Rows) -> Rows:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from audiocraft.models.checkpoints import Checkpoint
 from audiocraft.models.decoding import Decoder, Decoding, Fuser, Heard, Plan, Rows, plainly
 from audiocraft.modules.causal import CausalConfig, CausalTransformer
 from audiocraft.modules.codebooks_patterns import CodebooksPatternProvider
@@ -65,6 +66,7 @@ class LMModel(nn.Module):
     """Distribution of the next tokens of `n_q` codebooks under conditions.
 
     Attributes:
+        cfg: what the file it comes from says of it, None where it comes from none.
         decoding: how a run goes from step to step: `naive`, or what `fuse` has put there.
     """
 
@@ -94,6 +96,7 @@ class LMModel(nn.Module):
         self.linears = nn.ModuleList(
             nn.Linear(config.dim, config.card, bias=False) for _ in range(config.n_q)
         )
+        self.cfg: Checkpoint | None = None
         self.decoding: Decoding = self.naive
 
     @property
@@ -262,12 +265,18 @@ class LMModel(nn.Module):
         conditions: Sequence[ConditioningAttributes],
         tensors: ConditionTensors | None,
     ) -> Heard:
+        nothing: ConditionTensors = {}
         if tensors is None and conditions:
-            provider = self.condition_provider
-            tensors = provider(provider.tokenize(list(conditions)))
+            # both together: what is in front of a sequence is of one length
+            both = self.condition_provider.conditions(
+                [*conditions, *(each.nullified() for each in conditions)]
+            )
+            count = len(conditions)
+            tensors = {name: (x[:count], mask[:count]) for name, (x, mask) in both.items()}
+            nothing = {name: (x[count:], mask[count:]) for name, (x, mask) in both.items()}
         if not tensors and self.config.has_cross_attention:
             raise ValueError("a model with cross-attention needs conditions, be they empty")
-        return Heard.of(tensors or {}, self.fuser)
+        return Heard.of(tensors or {}, self.fuser, nothing=nothing)
 
     def _check_prompt(self, prompt: Tensor, max_gen_len: int) -> None:
         if prompt.dim() != 3 or prompt.shape[1] != self.n_q:

@@ -16,15 +16,25 @@ from audiocraft.models import (
     codec_configurations,
     configurations,
     encodec_transformers,
+    lm_configurations,
     repositories,
 )
 from audiocraft.models.checkpoints import Checkpoint, InvalidCheckpoint
 from audiocraft.models.compression import CompressionModel
 from audiocraft.models.encodec import EncodecModel
 from audiocraft.models.flow import FlowModel
-from audiocraft.modules.conditioners import ConditioningProvider, T5Conditioner
+from audiocraft.models.lm import LMModel
+from audiocraft.modules.chroma import ChromaExtractor
+from audiocraft.modules.conditioners import (
+    ChromaStemConditioner,
+    ConditioningProvider,
+    T5Conditioner,
+)
 
 M = TypeVar("M", bound=nn.Module)
+
+_WINDOW = "spec.window"
+"""Of a spectrogram, which is always computed in float32."""
 
 _POINTER = "//pretrained/"
 """What some pointers have before the hub id."""
@@ -80,6 +90,26 @@ def load_dit_model_melodyflow(
     return dit_from(_flow_checkpoint(file_or_url_or_id, filename, cache_dir), device)
 
 
+def load_lm_model(
+    file_or_url_or_id: Path | str,
+    device: torch.device | str = "cpu",
+    cache_dir: Path | str | None = None,
+    *,
+    filename: str | None = None,
+) -> LMModel:
+    """Load the language model from a directory, a file, an https address or a hub id.
+
+    Its text encoder is no part of the file and given separately. On a card it stays in half
+    precision, as it is in official files; elsewhere it is float32.
+
+    Raises:
+        InvalidCheckpoint: the file is damaged, of another kind, or of an unsupported shape.
+    """
+    names = repositories.LM_FILES
+    place = repositories.locate(file_or_url_or_id, names, filename=filename, cache_dir=cache_dir)
+    return lm_from(checkpoints.read(place), device)
+
+
 def window_seconds(
     file_or_url_or_id: Path | str, filename: str | None = None, cache_dir: Path | str | None = None
 ) -> float:
@@ -127,6 +157,41 @@ def dit_from(checkpoint: Checkpoint, device: torch.device | str = "cpu") -> Flow
         cfg_coef=configurations.positive(checkpoint, "transformer_lm.cfg_coef", float, default=4.0),
     )
     return _filled(model, checkpoint.state, device)
+
+
+def lm_from(checkpoint: Checkpoint, device: torch.device | str = "cpu") -> LMModel:
+    """Build the language model a checkpoint describes; its `cfg` is what the file says of it.
+
+    Raises:
+        InvalidCheckpoint: it is of an unsupported shape, or its tensors do not fit.
+    """
+    config = lm_configurations.language_of(checkpoint)
+    model = _empty(
+        LMModel,
+        config,
+        lm_configurations.pattern_of(checkpoint),
+        _conditioners(checkpoint, config.dim),
+        lm_configurations.fuser_of(checkpoint),
+    )
+    is_card = torch.device(device).type == "cuda"
+    dtype = torch.float16 if is_card else torch.float32
+    model = _filled(model, checkpoint.state, device, dtype=dtype)
+    model.cfg = Checkpoint(state={}, config=checkpoint.config)
+    return model
+
+
+def _conditioners(checkpoint: Checkpoint, dim: int) -> ConditioningProvider:
+    melody = lm_configurations.melody_of(checkpoint)
+    with torch.device("meta"):
+        text = T5Conditioner(lm_configurations.text_encoder_of(checkpoint), dim)
+    if melody is None:
+        return ConditioningProvider({"description": text})
+    # not without memory: its filters are computed, and in no file
+    chroma = ChromaExtractor(
+        melody.sample_rate, melody.n_chroma, melody.radix2_exp, argmax=melody.argmax
+    )
+    heard = ChromaStemConditioner(chroma, dim, seconds=melody.seconds)
+    return ConditioningProvider({"description": text, "self_wav": heard})
 
 
 def fold_weight_norm(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -193,8 +258,14 @@ def _empty(kind: type[M], *args: Any, **settings: Any) -> M:
         return kind(*args, **settings)
 
 
-def _filled(model: M, state: Mapping[str, Tensor], device: torch.device | str) -> M:
-    """Give the empty model its tensors in float32, under exactly its names and shapes."""
+def _filled(
+    model: M,
+    state: Mapping[str, Tensor],
+    device: torch.device | str,
+    *,
+    dtype: torch.dtype = torch.float32,
+) -> M:
+    """Give the empty model its tensors, under exactly its names and shapes."""
     expected = {name: tensor.shape for name, tensor in model.state_dict().items()}
     for name in sorted({*expected, *state}):
         if name not in state:
@@ -204,7 +275,10 @@ def _filled(model: M, state: Mapping[str, Tensor], device: torch.device | str) -
         if (found := state[name].shape) != expected[name]:
             raise _misfit(f"{name} is {list(found)} and not {list(expected[name])}")
     # one at a time to where it belongs: nothing but the mapped file is held beside it
-    tensors = {name: value.to(device=device, dtype=torch.float32) for name, value in state.items()}
+    tensors = {
+        name: value.to(device=device, dtype=torch.float32 if name.endswith(_WINDOW) else dtype)
+        for name, value in state.items()
+    }
     model.load_state_dict(tensors, strict=True, assign=True)
     return model.eval().requires_grad_(requires_grad=False)
 

@@ -18,6 +18,9 @@ from audiocraft.models.checkpoints import InvalidCheckpoint
 FLOW_FILES = ("flow.safetensors", "state_dict.bin")
 """What a flow model's file is called in a directory, best first."""
 
+LM_FILES = ("lm.safetensors", "state_dict.bin")
+"""What a language model's file is called in a directory, best first."""
+
 CODEC_FILES = ("codec.safetensors", "compression_state_dict.bin")
 """What a codec's file is called in a directory, best first."""
 

@@ -14,6 +14,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from audiocraft.modules.chroma import ChromaExtractor
+
 T5_WIDTHS: Mapping[str, int] = {
     "t5-small": 512,
     "t5-base": 768,
@@ -165,6 +167,42 @@ class T5Conditioner(nn.Module):
         return tokenizer, encoder
 
 
+class ChromaStemConditioner(nn.Module):
+    """Melodies to a `Condition`: the pitch classes of a sound, as long as a window.
+
+    Stems are not separated, whatever the name says: everything that sounds is heard. A melody that
+    is shorter than the window is repeated.
+    """
+
+    def __init__(self, chroma: ChromaExtractor, output_dim: int, *, seconds: float) -> None:
+        """Take what hears pitch classes, and how many seconds of them a condition has."""
+        super().__init__()
+        self.chroma = chroma
+        self.output_proj = nn.Linear(chroma.n_chroma, output_dim)
+        samples = max(int(chroma.sample_rate * seconds), chroma.nfft)
+        self.frames = 1 + samples // chroma.winhop
+
+    def tokenize(self, x: Sequence[WavCondition]) -> list[WavCondition]:
+        """Return the melodies where the model is."""
+        device = self.output_proj.weight.device
+        return [each._replace(wav=each.wav.to(device)) for each in x]
+
+    def forward(self, inputs: Sequence[WavCondition]) -> Condition:
+        """Return the condition `[B, frames, dim]`; its mask is zero where there is no melody.
+
+        None at all is heard as silence, which the projection does not map to zeros.
+        """
+        heard = torch.stack([self._frames(each) for each in self.tokenize(inputs)])
+        present = [[each.wav.shape[-1] > 1] for each in inputs]
+        mask = torch.tensor(present, device=heard.device).expand(-1, self.frames)
+        return self.output_proj(heard.to(self.output_proj.weight)), mask.long()
+
+    @torch.no_grad()
+    def _frames(self, condition: WavCondition) -> Tensor:
+        pitches: Tensor = self.chroma(condition.wav.float(), condition.sample_rate[0])[0]
+        return pitches.repeat(-(-self.frames // len(pitches)), 1)[: self.frames]
+
+
 class ConditioningProvider(nn.Module):
     """The conditioners of a checkpoint by attribute name."""
 
@@ -199,7 +237,10 @@ class ConditioningProvider(nn.Module):
             name: self._named(name).tokenize([each.text.get(name) for each in inputs])
             for name in self.text_conditions
         }
-        return texts | {name: _waveforms(inputs, name) for name in self.wav_conditions}
+        return texts | {
+            name: self._named(name).tokenize(_waveforms(inputs, name))
+            for name in self.wav_conditions
+        }
 
     def forward(self, tokenized: Mapping[str, Any]) -> dict[str, Condition]:
         """Return the condition of every attribute."""
