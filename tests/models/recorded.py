@@ -43,7 +43,7 @@ def _value(name: str, shape: tuple[int, ...]) -> Floats:
     if name.endswith("spec.window"):
         return np.asarray(torch.hann_window(shape[0]).numpy(), np.float64)
     z = np.random.default_rng(zlib.crc32(name.encode())).standard_normal(shape)
-    if level := re.search(r"layers\.(\d+)\._codebook\.embed", name):
+    if level := re.search(r"layers\.(\d+)\._?codebook\.embed", name):
         return z * 0.2 * 0.8 ** int(level[1])
     for pattern, scaled in _SCALED:
         if re.search(pattern, name):
