@@ -7,9 +7,9 @@ from pydantic import ValidationError
 
 from server import errors
 from server.jobs.kind import JobSpec, Kind, Kinds, refusal_of
-from server.kinds import continuation, inpaint, suggest, transform
+from server.kinds import continuation, generate, inpaint, suggest, transform
 
-_MODULES: tuple[Kind, ...] = (transform, inpaint, continuation, suggest)
+_MODULES: tuple[Kind, ...] = (transform, inpaint, continuation, generate, suggest)
 
 KINDS: Kinds = {kind.NAME: kind for kind in _MODULES}
 

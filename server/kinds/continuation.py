@@ -1,6 +1,6 @@
 """Job kind `continuation`: music that goes on where a sound ends, or where the musician says."""
 
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -8,7 +8,6 @@ from server import errors
 from server.engines.catalog import ENGINES
 from server.engines.protocols import Brief, Continuation, Continues, OnStep
 from server.jobs.context import Context
-from server.jobs.kind import Number
 from server.kinds import choices, extensions, insertions, limits, recipe, takes
 from server.kinds.choices import CUSTOM, Choice, Prompt
 from server.kinds.extensions import Extended, Place
@@ -27,11 +26,6 @@ USUAL_SECONDS = 30.0
 """Of prompt and new music together where nothing else is asked for: what a model hears at once."""
 
 SHORTEST_PROMPT, LONGEST_PROMPT = 1.0, 30.0
-SHORTEST_SECONDS = 0.25
-LONGEST_SECONDS = 3600.0
-MOST_TAKES = 4
-
-Length = Annotated[Number, Field(ge=SHORTEST_SECONDS, le=LONGEST_SECONDS, allow_inf_nan=False)]
 
 
 class Spec(Sampled):
@@ -47,18 +41,18 @@ class Spec(Sampled):
         description="Which part the engine hears and goes on from. end: everything is kept. "
         "start: the first prompt_duration seconds are.",
     )
-    prompt_duration: Annotated[
-        Number, Field(ge=SHORTEST_PROMPT, le=LONGEST_PROMPT, allow_inf_nan=False)
-    ] = Field(6.0, description="How many seconds of the sound the engine hears.")
+    prompt_duration: limits.Prompted = Field(
+        6.0, description="How many seconds of the sound the engine hears."
+    )
     prompt_window: tuple[Seconds, Seconds] | None = Field(
         None,
         description="Instead of prompt_from and prompt_duration: [start, end] in seconds. What is "
         "before the end is kept. In a form: that as JSON, or 4-10.",
     )
-    total_seconds: Length | None = Field(
+    total_seconds: limits.Length | None = Field(
         None, description="How long the whole result shall be, what is kept included."
     )
-    appended_seconds: Length | None = Field(
+    appended_seconds: limits.Length | None = Field(
         None,
         description="Instead of total_seconds: how much is new. Neither: 30 less the prompt.",
     )
@@ -67,7 +61,7 @@ class Spec(Sampled):
         description="exact: everything up to the join is kept. beat: the join moves back to the "
         "last downbeat, so that a loop goes on in time.",
     )
-    most_takes: Annotated[int, Field(ge=1, le=MOST_TAKES)] = Field(
+    most_takes: limits.Takes = Field(
         3, description="How often it may be played, should there be silence or a sudden end."
     )
     seed: Seed = Field(default_factory=random_seed)
@@ -101,7 +95,7 @@ class Spec(Sampled):
             words = "Send either total_seconds or appended_seconds."
             raise errors.InvalidInput(words, field="total_seconds")
         is_said = self.total_seconds is not None or self.appended_seconds is not None
-        if not is_said and USUAL_SECONDS - self.prompt_seconds < SHORTEST_SECONDS:
+        if not is_said and USUAL_SECONDS - self.prompt_seconds < limits.SHORTEST_SECONDS:
             words = "So long a prompt needs total_seconds or appended_seconds."
             raise errors.InvalidInput(words, field="appended_seconds")
         return self
@@ -150,14 +144,14 @@ class Spec(Sampled):
             errors.InvalidInput: with the field's name.
         """
         length = f"the sound is {seconds:.3f} seconds long"
-        if seconds < SHORTEST_SECONDS:
-            words = f"There must be {SHORTEST_SECONDS} seconds to go on from; {length}."
+        if seconds < limits.SHORTEST_SECONDS:
+            words = f"There must be {limits.SHORTEST_SECONDS} seconds to go on from; {length}."
             raise errors.InvalidInput(words, field="source")
         window = self.prompt_window
         if window is not None and window[1] > seconds + insertions.ROUNDING_SECONDS:
             raise errors.InvalidInput(f"It ends too late; {length}.", field="prompt_window")
         kept = self.kept_seconds(seconds)
-        if self.appended_to(kept) < SHORTEST_SECONDS:
+        if self.appended_to(kept) < limits.SHORTEST_SECONDS:
             words = f"The first {kept:.3f} seconds are kept, so there would be nothing new."
             raise errors.InvalidInput(words, field="total_seconds")
 

@@ -86,7 +86,12 @@ class Extended:
 
 
 def place(
-    source: Clip, *, end_seconds: float, heard_seconds: float, on_beat: bool, bpm: float | None
+    source: Clip,
+    *,
+    end_seconds: float,
+    heard_seconds: float,
+    on_beat: bool = False,
+    bpm: float | None = None,
 ) -> Place:
     """Return where music goes on: at `end_seconds` or at the last downbeat before it.
 
@@ -207,12 +212,7 @@ def report(
         "total_seconds": made.clip.seconds,
         "heard_seconds": [(ground.end - ground.heard) / rate, ground.end / rate],
         "kept": kept,
-        "join": {
-            **made.join.as_dict(),
-            "moved_back_seconds": where.moved_seconds,
-            "bpm": None if where.bpm is None else round(where.bpm, 2),
-            "lag_ms": {"played": _rounded(made.before.lag_ms), "now": _rounded(made.after.lag_ms)},
-        },
+        "join": join_of(where, made),
         "fit": fit(where, made),
         "takes": [each.as_dict() for each in takes.made],
         "best": takes.best,
@@ -222,6 +222,16 @@ def report(
         "guessed": played.guessed,
         "notices": list(dict.fromkeys(notices)),
         "made": dict(played.made),
+    }
+
+
+def join_of(where: Place, made: Extended) -> dict[str, Any]:
+    """Return where and how new music was joined, and how its beat lies."""
+    return {
+        **made.join.as_dict(),
+        "moved_back_seconds": where.moved_seconds,
+        "bpm": None if where.bpm is None else round(where.bpm, 2),
+        "lag_ms": {"played": _rounded(made.before.lag_ms), "now": _rounded(made.after.lag_ms)},
     }
 
 

@@ -177,6 +177,8 @@ def timing(whole: Clip, at: int, *, beats: Sequence[float] | None = None) -> Tim
 
 def _shift(ground: Ground, played: Clip) -> tuple[int, float]:
     """Return by how many samples the guess is late, 0 where it is unlike what was given."""
+    if played.length < ground.heard:
+        return 0, 0.0
     rate = ground.source.sample_rate
     compared = min(ground.heard, round(_COMPARED_SECONDS * rate))
     reach = round(joining.ALIGNMENT_SECONDS * rate)
@@ -189,11 +191,16 @@ def _shift(ground: Ground, played: Clip) -> tuple[int, float]:
 
 
 def _taken(played: Clip, start: int, length: int) -> Clip:
-    """Return `length` samples from `start`; what is missing is let go within a tenth of a second.
+    start = max(0, start)
+    return exactly(cut(played, Window(start, max(start, played.length))), length)
+
+
+def exactly(played: Clip, length: int) -> Clip:
+    """Return so many samples; what is missing is let go within a tenth of a second.
 
     An engine may have played some milliseconds less than it was asked for, or those were left out.
     """
-    samples = played.samples[:, max(0, start) : max(0, start) + length]
+    samples = played.samples[:, :length]
     missing = length - samples.shape[1]
     if not missing:
         return played.with_samples(samples)

@@ -108,6 +108,12 @@ def match_loudness(clip: Clip, target_lufs: float) -> Clip:
     return _scaled(clip, target_lufs - loudness)
 
 
+def match_peak(clip: Clip, target_db: float) -> Clip:
+    """Return the clip with one gain that brings its true peak to the target; silence stays."""
+    peak_db = true_peak_db(clip)
+    return clip if peak_db == SILENCE else _scaled(clip, target_db - peak_db)
+
+
 def _scaled(clip: Clip, gain_db: float) -> Clip:
     return clip.with_samples(clip.samples * np.float32(10.0 ** (gain_db / 20)))
 

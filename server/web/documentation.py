@@ -183,7 +183,7 @@ def _order(name: str, audio: Mapping[str, Any]) -> dict[str, Any]:
     schema: dict[str, Any] = kinds.KINDS[name].Spec.model_json_schema()
     properties = {
         "kind": {"type": "string", "const": name},
-        "audio": dict(audio),
+        **({"audio": dict(audio)} if "source" in schema["properties"] else {}),
         "session_id": {"type": "string", "pattern": "^[A-Za-z0-9_.:-]{1,128}$"},
         "webhook": _WEBHOOK,
         **schema["properties"],

@@ -31,3 +31,15 @@ api = APIBlueprint(
 def go_on(query: jobs.Asking, header: parsing.IdempotencyHeader) -> Response:
     """Submit a continuation, as `POST /jobs` with the kind continuation does."""
     return jobs.submitted(query, header, kind="continuation")
+
+
+@api.post(
+    "/generate",
+    request_body=documentation.order_request("generate"),
+    responses=answers(
+        {200: asking_views.KnownOrForecast, 202: views.Receipt}, 400, 409, 413, 415, 422, 429, 503
+    ),
+)
+def generate(query: jobs.Asking, header: parsing.IdempotencyHeader) -> Response:
+    """Submit music from words alone, as `POST /jobs` with the kind generate does."""
+    return jobs.submitted(query, header, kind="generate")
