@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from audiocraft.models.encodec import EncodecModel
+from audiocraft.models.compression import CompressionModel
 from audiocraft.models.solvers import OnStep
 
 
@@ -21,7 +21,7 @@ class BaseGenModel:
     def __init__(
         self,
         name: str,
-        compression_model: EncodecModel,
+        compression_model: CompressionModel,
         lm: Any,
         max_duration: float | None = None,
     ) -> None:
@@ -41,7 +41,7 @@ class BaseGenModel:
 
     @property
     def frame_rate(self) -> float:
-        """Latent frames a second."""
+        """Latent frames or tokens of a codebook a second."""
         return self.compression_model.frame_rate
 
     @property
@@ -58,7 +58,7 @@ class BaseGenModel:
     def set_custom_progress_callback(
         self, progress_callback: Callable[[int, int], None] | None = None
     ) -> None:
-        """Choose what is called with (done, total) after every evaluation of the model."""
+        """Choose what is called with (done, total) after every step of the model."""
         self._progress_callback = progress_callback
 
     def _on_step(self, *, progress: bool) -> OnStep:

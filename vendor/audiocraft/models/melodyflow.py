@@ -67,6 +67,7 @@ class MelodyFlow(BaseGenModel):
     """
 
     lm: FlowModel
+    compression_model: EncodecModel
 
     def __init__(
         self,
