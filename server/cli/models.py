@@ -1,7 +1,6 @@
 """`models`: the weights that networks play with: fetch, convert, check, list."""
 
 import argparse
-import re
 import sys
 from collections.abc import Callable, Mapping
 from importlib.util import find_spec
@@ -208,7 +207,7 @@ def by_hand(card: Card) -> str:
 
 def _convert(settings: Settings, args: argparse.Namespace) -> int:
     """Turn official files at hand into weights of the store."""
-    if not re.fullmatch(r"\w[\w.-]*(/\w[\w.-]*)?", args.name):
+    if not cards.is_name(args.name):
         return console.complain(f"{args.name!r} cannot be a name: letters, digits, one slash.")
     if not args.source.exists():
         return console.complain(f"There is no {args.source}.")

@@ -58,9 +58,19 @@ _CARDS = (
         licence="code MIT; weights CC-BY-NC-4.0 (Meta), no commercial use; text encoder Apache-2.0",
     ),
     EngineCard(
+        name="musicgen",
+        module="server.engines.musicgen.opening",
+        offers=frozenset({"continues", "generates"}),
+        summary=(
+            "Meta's MusicGen: goes on with a clip or begins from words, token by token, on a"
+            " graphics card."
+        ),
+        licence="code MIT; weights CC-BY-NC-4.0 (Meta), no commercial use; text encoder Apache-2.0",
+    ),
+    EngineCard(
         name="arranger",
         module="server.engines.arranger.engine",
-        offers=frozenset({"transforms", "inpaints"}),
+        offers=frozenset({"transforms", "inpaints", "continues"}),
         summary=(
             "Hears the notes, chords and drums of a clip and plays them with other instruments, "
             "on the CPU."

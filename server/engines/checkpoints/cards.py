@@ -23,7 +23,7 @@ PULL = "python -m server models pull"
 
 Scale = Literal["small", "medium", "large"]
 
-_NAME = re.compile(r"\w[\w.-]*/\w[\w.-]*", re.ASCII)
+_PART = r"\w[\w.-]*"
 
 
 class Family(StrEnum):
@@ -162,9 +162,14 @@ CARDS: Mapping[str, Card] = {card.name: card for card in _CARDS}
 DEFAULT = _CARDS[0].name
 
 
+def is_name(name: str) -> bool:
+    """Tell whether weights can have this name: never a path that leads elsewhere."""
+    return re.fullmatch(f"{_PART}(/{_PART})?", name, re.ASCII) is not None
+
+
 def is_repository(name: str) -> bool:
-    """Tell whether this can be the name of a repository: never a path that leads elsewhere."""
-    return _NAME.fullmatch(name) is not None
+    """Tell whether this can be the name of a repository, `owner/name`."""
+    return is_name(name) and "/" in name
 
 
 def card_of(name: str) -> Card | None:

@@ -126,13 +126,13 @@ def _parts(source: Path) -> dict[str, Checkpoint]:
     """Read what there is to convert and see that models can be built of it."""
     names = (cards.OFFICIAL_MODEL, cards.OFFICIAL_CODEC)
     files = [source / name for name in names] if source.is_dir() else [source]
-    found = {path: checkpoints.read(path) for path in files if path.is_file()}
+    found = [checkpoints.read(path) for path in files if path.is_file()]
     if not found and not _taken_as_they_are(source):
         raise errors.InvalidInput(f"There is no {' and no '.join(names)} in {source.name}.")
     parts = {}
-    for path, checkpoint in found.items():
+    for checkpoint in found:
         if checkpoint.pretrained is None:
-            parts[_checked(path, checkpoint)] = checkpoint
+            parts[_checked(checkpoint)] = checkpoint
         elif store.pointed_codec_in(source) is None:
             raise errors.InvalidInput(
                 f"The codec's file only points to {checkpoint.pretrained}: put config.json and"
@@ -141,13 +141,13 @@ def _parts(source: Path) -> dict[str, Checkpoint]:
     return parts
 
 
-def _checked(path: Path, checkpoint: Checkpoint) -> str:
+def _checked(checkpoint: Checkpoint) -> str:
     """Return what a file becomes, having seen that a model can be built of it."""
     if "transformer_lm" not in checkpoint.config:
         loaders.codec_from(checkpoint)
         return cards.CODEC
     if "codebooks_pattern" in checkpoint.config:
-        loaders.load_lm_model(path, "meta")  # type: ignore[attr-defined]
+        loaders.lm_from(checkpoint, "meta")
         return Family.LANGUAGE.file
     loaders.dit_from(checkpoint)
     return Family.FLOW.file

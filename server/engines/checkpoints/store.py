@@ -95,7 +95,7 @@ def find(settings: Settings, name: str, family: Family) -> Weights | Missing:
 
 def find_stored(settings: Settings, name: str, family: Family) -> Weights | Missing:
     """Return weights of the store that a stranger names: no directory is ever looked into."""
-    if not cards.is_repository(name):
+    if not cards.is_name(name):
         return Missing(reason="There are no weights of that name.", advice=f"Take one of {_LIST}.")
     stored = folder_of(settings, name)
     return find_in(stored, name, family) if _has_any(stored) else _absent(name, family)

@@ -3,21 +3,18 @@
 Imports nothing heavy: every worker asks `availability`, and only one that opens it needs torch.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from importlib.util import find_spec
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from server import errors
 from server.config import Settings
 from server.engines.catalog import Availability, Device
-from server.engines.checkpoints import store
+from server.engines.checkpoints import loading, store
 from server.engines.checkpoints.cards import Family
 from server.engines.checkpoints.store import Missing, Weights
 from server.engines.hardware import device
-from server.engines.hardware.device import CardsUnseen, Held, NoPlace
-from server.engines.hardware.faults import is_fatal, shortage_of
+from server.engines.hardware.device import CardsUnseen, Held
 from server.engines.protocols import OnStep, tell_nobody
 
 if TYPE_CHECKING:
@@ -25,25 +22,13 @@ if TYPE_CHECKING:
 
     from server.engines.melodyflow.engine import MelodyFlowEngine
 
-LIBRARIES = ("torch", "transformers", "safetensors", "yaml")
-
 STEPS = 5
 """Of a load: the files are proven, the codec, the flow model, the texts, the first use."""
 
 
 def availability(settings: Settings) -> Availability:
     """Say whether it would work here, by what is installed, on disk and in the machine."""
-    lacking = [name for name in LIBRARIES if find_spec(name) is None]
-    if lacking:
-        return Availability(
-            available=False,
-            reason=f"It needs {lacking[0]}, which is not installed.",
-            advice="Install the extra: pip install 'melodyflow[gpu]'.",
-        )
-    for obstacle in (_find(settings), device.choose(settings)):
-        if isinstance(obstacle, Missing | NoPlace):
-            return Availability(available=False, reason=obstacle.reason, advice=obstacle.advice)
-    return Availability(available=True)
+    return loading.availability(settings, _find(settings))
 
 
 def devices(settings: Settings) -> Sequence[Device]:
@@ -74,7 +59,7 @@ def open_engine(settings: Settings, *, on_step: OnStep = tell_nobody) -> "Melody
         raise errors.EngineUnavailable(found.reason)
     held = device.take(settings)
     try:
-        with _told():
+        with loading.told():
             return _opened(settings, found, held, on_step)
     except BaseException:
         held.give_up()
@@ -95,7 +80,7 @@ def _opened(settings: Settings, found: Weights, held: Held, on_step: OnStep) -> 
     model, precision = _model(found, held.place.name, on_step)
     engine = MelodyFlowEngine(
         model,
-        identity=_identity(found, held, precision),
+        identity=loading.identity(found, held, precision),
         memory=Memory(held),
         inversions=Inversions(megabytes=settings.inversion_cache_megabytes),
     )
@@ -121,30 +106,3 @@ def _model(found: Weights, place: str, on_step: OnStep) -> "tuple[MelodyFlow, st
     lm.fuse(precision=torch.bfloat16 if is_half else None, is_sole=is_half)
     model = MelodyFlow(found.name, codec, lm, loaders.window_seconds(found.model))
     return model, "bfloat16" if is_half else "float32"
-
-
-def _identity(found: Weights, held: Held, precision: str) -> Mapping[str, str]:
-    return {
-        "name": found.name,
-        "revision": found.revision,
-        "checksum": found.checksum,
-        "device": held.place.title,
-        "precision": precision,
-    }
-
-
-@contextmanager
-def _told() -> Iterator[None]:
-    """Turn what a load can meet into what the product knows."""
-    from audiocraft.models.checkpoints import InvalidCheckpoint  # noqa: PLC0415
-
-    try:
-        yield
-    except (InvalidCheckpoint, ValueError) as error:
-        raise errors.EngineUnavailable(f"Its weights cannot be used: {error}") from error
-    except RuntimeError as error:
-        if (shortage := shortage_of(error)) is not None:
-            raise errors.OutOfMemory(f"There is no room for its weights: {shortage}.") from error
-        if is_fatal(error):
-            raise errors.DeviceLost(device.LOST) from error
-        raise
