@@ -20,6 +20,7 @@ QUESTIONS = (
     "service",
     "load",
     "melodyflow",
+    "musicgen",
     "parallel",
     "faults",
     "soak",

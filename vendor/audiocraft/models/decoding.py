@@ -173,9 +173,12 @@ def _joined(hearing: Rows, deaf: Rows) -> Rows:
 
 
 @contextmanager
-def plainly(lm: "LMModel", rows: Rows) -> "Iterator[Decoder]":
-    """Open a decoder of the model as it stands: keys and values are appended at every step."""
-    past = Past()
+def plainly(lm: "LMModel", rows: Rows, past: Past | None = None) -> "Iterator[Decoder]":
+    """Open a decoder of the model as it stands: keys and values are appended at every step.
+
+    It may go on from what another one has kept.
+    """
+    past = Past() if past is None else past
     source = rows.source
     if source is not None:  # zeros are attended to as well, with nothing as the result
         source = torch.cat((source, source.new_zeros(len(rows) - len(source), *source.shape[1:])))

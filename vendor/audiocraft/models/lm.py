@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from audiocraft.models.checkpoints import Checkpoint
 from audiocraft.models.decoding import Decoder, Decoding, Fuser, Heard, Plan, Rows, plainly
+from audiocraft.models.fused_lm import FusedLM
 from audiocraft.modules.causal import CausalConfig, CausalTransformer
 from audiocraft.modules.codebooks_patterns import CodebooksPatternProvider
 from audiocraft.modules.conditioners import (
@@ -171,6 +172,16 @@ class LMModel(nn.Module):
         """Open a decoder that computes what is new of a sequence, plainly."""
         del steps
         return plainly(self, rows)
+
+    def fuse(self, *, precision: torch.dtype | None = None, is_sole: bool = False) -> None:
+        """Decode faster from now on; to be called again when the weights have been moved.
+
+        With a `precision` the products are computed in it, as the original does on a card. They
+        are then held twice, unless the fused decoder is to be the sole one.
+        """
+        self.decoding = FusedLM(self, precision=precision).decoding
+        if is_sole and precision is not None:
+            self.transformer.to("meta")
 
     @torch.no_grad()
     def generate(  # noqa: PLR0913 - the original's public call

@@ -1,0 +1,284 @@
+"""The language model once more, going from step to step faster over the same weights.
+
+Keys and values have their place in memory from the beginning, those of conditions are computed
+once, and a step has the same shapes as the one before, so that it can be recorded. What is known to
+be zero is left out: a row without conditions has no cross-attention. The plain decoder in
+`audiocraft.models.decoding` is what this one is compared with.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from audiocraft.models.decoding import Decoder, Rows
+from audiocraft.models.graphs import Capture, Graphs
+from audiocraft.modules.causal import CausalLayer, Past, sinusoids
+from audiocraft.modules.half_products import HalfProduct, can_halve, is_half
+from audiocraft.modules.products import Product
+
+if TYPE_CHECKING:  # the language model may offer this decoder
+    from audiocraft.models.lm import LMModel
+
+Norm = tuple[Tensor, Tensor]
+"""Gain and bias."""
+
+_BUCKET = 256
+"""Recorded steps look at so many positions more than the ones recorded before them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Cross:
+    """Weights of one cross-attention."""
+
+    norm: Norm
+    query: Product
+    key_value: Product
+    out: Product
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Layer:
+    """Weights of one layer."""
+
+    self_norm: Norm
+    query_key_value: Product
+    out: Product
+    cross: _Cross | None
+    feed_forward_norm: Norm
+    up: Product
+    down: Product
+
+
+@dataclass(frozen=True, kw_only=True)
+class _View:
+    """What a step looks at besides itself.
+
+    Attributes:
+        reach: how many of the places for keys and values.
+        mask: `[1, 1, T, reach]`, which of them; None where all, or where `is_causal` says which.
+        is_causal: whether each position looks at those before it, of a sequence that begins here.
+    """
+
+    reach: int
+    mask: Tensor | None = None
+    is_causal: bool = False
+
+
+class FusedLM:
+    """A second evaluation of a language model's weights, where they are when it is made.
+
+    Moving or changing the model afterwards needs a new one. With a `precision` the weights are cast
+    once and held a second time. On a processor, weights that half precision holds as they are get a
+    copy in it, which is what steps read; `halves` decides otherwise. On a card steps are recorded
+    as graphs; `capture` records in another way.
+    """
+
+    def __init__(
+        self,
+        lm: "LMModel",
+        *,
+        precision: torch.dtype | None = None,
+        halves: bool | None = None,
+        capture: Capture | None = None,
+    ) -> None:
+        weight = lm.out_norm.weight
+        self._device, self._dtype = weight.device, precision or weight.dtype
+        self._halves = can_halve(self._device, self._dtype) if halves is None else halves
+        self._is_recorded = capture is not None or self._device.type == "cuda"
+        self._capture = capture
+        self._seats: dict[tuple[int, ...], list[_Seat]] = {}
+        self.config = lm.config
+        self.layers = [self._layer(cast("CausalLayer", x)) for x in lm.transformer.layers]
+        tables = [cast("torch.nn.Embedding", emb).weight for emb in lm.emb]
+        self._embeddings = self._cast(torch.cat(tables))
+        first = torch.arange(len(tables), device=self._device) * (self.config.card + 1)
+        self._first_of_codebook = first[:, None]
+        heads = [cast("torch.nn.Linear", linear).weight for linear in lm.linears]
+        self._heads = self._product(torch.cat(heads))
+        self._out_norm = self._norm(lm.out_norm)
+
+    @contextmanager
+    def decoding(self, rows: Rows, steps: int) -> Iterator[Decoder]:
+        """Open a decoder; what is recorded for it serves later ones of the same shape."""
+        length = steps + rows.in_front
+        if not self._is_recorded:
+            yield _Run(self, _Seat(self, len(rows), length, self._text(rows)), rows)
+            return
+        shape = (len(rows), length, *(() if rows.source is None else rows.source.shape[:2]))
+        # a seat is taken out while it is used: another thread makes its own
+        free, text = self._seats.setdefault(shape, []), self._text(rows)
+        seat = free.pop() if free else _Seat(self, len(rows), length, text)
+        seat.hear(text)
+        seat.graphs = seat.graphs or Graphs(capacity=1 + length // _BUCKET, capture=self._capture)
+        try:
+            yield _Run(self, seat, rows)
+        finally:
+            free.append(seat)
+
+    def sinusoids(self, length: int) -> Tensor:
+        """Return what is added to so many positions, `[T, dim]`."""
+        positions = torch.arange(length, device=self._device)
+        waves = sinusoids(positions, self.config.dim, max_period=self.config.max_period)
+        return waves.to(self._dtype)
+
+    def places(self, rows: int, length: int) -> Tensor:
+        """Return room for keys and values, `[layers, 2, B, H, T, D]`."""
+        config = self.config
+        size = (config.num_layers, 2, rows, config.num_heads, length, self.head_dim)
+        return torch.zeros(size, device=self._device, dtype=self._dtype)
+
+    @property
+    def head_dim(self) -> int:
+        """Width of a head."""
+        return self.config.dim // self.config.num_heads
+
+    @torch.no_grad()
+    def embedded(self, tokens: Tensor) -> Tensor:
+        """Return `[B, S, dim]` for tokens `[B, K, S]`."""
+        return functional.embedding(tokens + self._first_of_codebook, self._embeddings).sum(1)
+
+    @torch.no_grad()
+    def logits(self, x: Tensor, seat: "_Seat", at: Tensor, view: _View) -> Tensor:
+        """Return the logits `[B, K, card]` after inputs `[B, T, dim]` at positions `[T]`.
+
+        Keys and values are written to their places; written again, they are the same.
+        """
+        x = x + seat.waves.index_select(0, at)
+        for index, layer in enumerate(self.layers):
+            self._hear_itself(x, layer, seat.places[index], at, view)
+            if layer.cross is not None and seat.text is not None:
+                self._hear_text(x[: seat.text.shape[2]], layer.cross, seat.text[index])
+            y = functional.layer_norm(x, x.shape[-1:], *layer.feed_forward_norm)
+            layer.down.add_to(x, functional.gelu(layer.up.of(y)))
+        y = functional.layer_norm(x[:, -1:], x.shape[-1:], *self._out_norm)
+        return self._heads.of(y).view(len(x), self.config.n_q, -1)
+
+    def _hear_itself(
+        self, x: Tensor, layer: _Layer, places: Tensor, at: Tensor, view: _View
+    ) -> None:
+        y = functional.layer_norm(x, x.shape[-1:], *layer.self_norm)
+        heads = layer.query_key_value.of(y).view(*x.shape[:2], 3, -1, self.head_dim)
+        query, key, value = heads.permute(2, 0, 3, 1, 4)
+        for place, new in zip(places, (key, value), strict=True):
+            place.index_copy_(2, at, new)
+        keys, values = places[..., : view.reach, :]
+        mixture = functional.scaled_dot_product_attention(
+            query, keys, values, attn_mask=view.mask, is_causal=view.is_causal
+        )
+        layer.out.add_to(x, mixture.transpose(1, 2).flatten(-2))
+
+    def _hear_text(self, x: Tensor, layer: _Cross, text: Tensor) -> None:
+        y = functional.layer_norm(x, x.shape[-1:], *layer.norm)
+        query = layer.query.of(y).view(*x.shape[:2], -1, self.head_dim).transpose(1, 2)
+        mixture = functional.scaled_dot_product_attention(query, text[0], text[1])
+        layer.out.add_to(x, mixture.transpose(1, 2).flatten(-2))
+
+    @torch.no_grad()
+    def _text(self, rows: Rows) -> Tensor | None:
+        """Return keys and values of what is heard, `[layers, 2, rows, H, S, D]`."""
+        if rows.source is None:
+            return None
+        source = rows.source.to(self._device, self._dtype)
+        crosses = [layer.cross for layer in self.layers if layer.cross is not None]
+        pairs = torch.stack([cross.key_value.of(source) for cross in crosses])
+        split = pairs.view(*pairs.shape[:3], 2, -1, self.head_dim)  # [L, B, S, 2, H, D]
+        return split.permute(0, 3, 1, 4, 2, 5).contiguous()
+
+    # weights
+
+    def _cast(self, weight: Tensor) -> Tensor:
+        return weight.detach().to(self._dtype)
+
+    def _product(self, weight: Tensor) -> Product:
+        weight = self._cast(weight)
+        return HalfProduct(weight) if self._halves and is_half(weight) else Product(weight)
+
+    def _norm(self, norm: torch.nn.LayerNorm) -> Norm:
+        return self._cast(norm.weight), self._cast(norm.bias)
+
+    def _layer(self, layer: CausalLayer) -> _Layer:
+        return _Layer(
+            self_norm=self._norm(layer.norm1),
+            query_key_value=self._product(layer.self_attn.in_proj_weight),
+            out=self._product(layer.self_attn.out_proj.weight),
+            cross=self._cross(layer) if self.config.has_cross_attention else None,
+            feed_forward_norm=self._norm(layer.norm2),
+            up=self._product(layer.linear1.weight),
+            down=self._product(layer.linear2.weight),
+        )
+
+    def _cross(self, layer: CausalLayer) -> _Cross:
+        attention, dim = layer.cross_attention, self.config.dim
+        return _Cross(
+            norm=self._norm(layer.norm_cross),
+            query=self._product(attention.in_proj_weight[:dim]),
+            key_value=Product(self._cast(attention.in_proj_weight[dim:])),
+            out=self._product(attention.out_proj.weight),
+        )
+
+
+class _Seat:
+    """The memory of one run: places for keys and values, and what was recorded that looks there."""
+
+    def __init__(self, lm: FusedLM, rows: int, length: int, text: Tensor | None) -> None:
+        self.places = lm.places(rows, length)
+        self.waves = lm.sinusoids(length)
+        self.range = torch.arange(length, device=self.waves.device)
+        self.text = text
+        self.graphs: Graphs | None = None
+
+    def hear(self, text: Tensor | None) -> None:
+        """Put what is heard where recordings look for it."""
+        if self.text is not None and text is not None:
+            self.text.copy_(text)
+
+
+class _Run:
+    """A decoder over the memory of a seat."""
+
+    def __init__(self, lm: FusedLM, seat: _Seat, rows: Rows) -> None:
+        self._lm, self._seat, self._prefix = lm, seat, rows.prefix
+        self._done = 0
+
+    @property
+    def past(self) -> Past:
+        """What is kept so far, as the plain decoder keeps it."""
+        kept = self._seat.places[..., : self._done, :]
+        return Past({layer: (keys, values) for layer, (keys, values) in enumerate(kept)})
+
+    def __call__(self, tokens: Tensor) -> Tensor:
+        """Take tokens `[R, K, S]` that follow; return the logits after them `[R, K, card]`."""
+        if self._seat.graphs is not None and self._done and tokens.shape[-1] == 1:
+            return self._recorded(self._seat.graphs, tokens)
+        x = self._lm.embedded(tokens)
+        if self._prefix is not None and not self._done:
+            x = torch.cat((self._prefix.to(x), x), dim=1)
+        first, self._done = self._done, self._done + x.shape[1]
+        at = self._seat.range[first : self._done]
+        return self._lm.logits(x, self._seat, at, self._view(first, at))
+
+    def _view(self, first: int, at: Tensor) -> _View:
+        if len(at) == 1:
+            return _View(reach=self._done)
+        if not first:
+            return _View(reach=self._done, is_causal=True)
+        return _View(reach=self._done, mask=self._seat.range[: self._done] <= at[:, None])
+
+    def _recorded(self, graphs: Graphs, tokens: Tensor) -> Tensor:
+        """Do one step in shapes that later steps have too: it looks at places not yet written."""
+        at = self._seat.range[self._done : self._done + 1]
+        self._done += 1
+        reach = min(-(-self._done // _BUCKET) * _BUCKET, len(self._seat.range))
+        mask = (self._seat.range[:reach] <= at)[None, None, None]
+        return graphs.run(self._step, {"tokens": tokens, "at": at, "mask": mask}, {})
+
+    def _step(self, inputs: Mapping[str, Tensor]) -> Tensor:
+        mask = inputs["mask"]
+        view = _View(reach=mask.shape[-1], mask=mask)
+        x = self._lm.embedded(inputs["tokens"])
+        return self._lm.logits(x, self._seat, inputs["at"], view)
