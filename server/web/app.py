@@ -26,6 +26,7 @@ from server.web import (
     keys,
     legacy,
     metrics,
+    models,
     pulse,
     sockets,
     studio,
@@ -50,6 +51,7 @@ NOUNS = (
     admin,
     legacy,
     juce,
+    models,
     studio,
 )
 

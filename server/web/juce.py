@@ -174,14 +174,12 @@ def _submitted(act: Act, header: parsing.IdempotencyHeader) -> Response:
         once = intake.once(header.key, sent)
         job = intake.earlier(current(), once)
         if job is None:
-            is_again, audio = act is acts.RETRY, sent.audio
-            session_id = payload.named_session_id(sent.fields) if is_again else None
             job = orders.submit(
                 current(),
                 sent.fields,
                 act=act,
-                audio=None if is_again else audio,
-                session_id=session_id or payload.session_id(sent.fields) or new_id(),
+                audio=sent.audio,
+                session_id=orders.session_id(act, sent.fields) or new_id(),
                 once=once,
             )
     return views.Submitted.of(job).answer()

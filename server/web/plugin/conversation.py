@@ -72,14 +72,14 @@ class Conversation:
 
     def order(self, act: Act, sent: Fields) -> None:
         """Submit what is asked for; the job's events confirm it."""
-        named = payload.named_session_id(sent) if act is acts.RETRY else payload.session_id(sent)
+        named = orders.session_id(act, sent)
         if named is not None:
             self._services.sessions.find(named)  # nobody joins another one's session
         self._refuse_second(named)
         session_id = named or new_id()
         has_joined = self._join(session_id)
         try:
-            audio = None if act is acts.RETRY else payload.audio(sent, "audio_data")
+            audio = payload.audio(sent, "audio_data")
             if act.is_generation and named is None and audio is None:
                 raise errors.InvalidInput(_NOTHING_TO_GO_ON_FROM, field="audio_data")
             orders.submit(self._services, sent, act=act, audio=audio, session_id=session_id)

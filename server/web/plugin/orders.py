@@ -9,7 +9,7 @@ from server.kinds import choices, continuation
 from server.kinds import transform as kind
 from server.web import intake
 from server.web.intake import Once
-from server.web.plugin import acts, generations, sessions
+from server.web.plugin import acts, generations, payload, sessions
 from server.web.plugin.acts import Act
 from server.web.plugin.payload import Fields
 from server.web.services import Services
@@ -26,6 +26,15 @@ _PASSED_ON = (
 )
 
 
+def session_id(act: Act, sent: Fields) -> str | None:
+    """Return the session a request is for; None where one has to be made.
+
+    Raises:
+        errors.InvalidInput: another try names none, or one that cannot be.
+    """
+    return payload.named_session_id(sent) if act is acts.RETRY else payload.session_id(sent)
+
+
 def submit(
     services: Services,
     sent: Fields,
@@ -37,12 +46,16 @@ def submit(
 ) -> Job:
     """Submit what was asked for; without audio it is of what the session had last.
 
+    Another try never is of audio that comes with it.
+
     Raises:
         errors.InvalidInput: a field or the audio is wrong, or there is none.
         errors.TooLong: there is too much audio.
         errors.Busy: the session has an unfinished job.
         errors.Unavailable: too many jobs wait, or the queue cannot be reached.
     """
+    if act is acts.RETRY:
+        audio = None
     order = _order(services, act, sent, audio=audio, session_id=session_id, once=once)
     is_new = services.sessions.find(session_id) is None
     _note(services, act, sent, session_id=session_id)

@@ -6,10 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from server import errors
-from server.kinds.continuation import LONGEST_PROMPT, SHORTEST_PROMPT
+from server.kinds import continuation
 from server.web import parsing
 
 Fields = Mapping[str, Any]
+
+MOST_PROMPT_SECONDS = continuation.USUAL_SECONDS - 1
+"""How much of a sound may be heard: of half a minute a second at least is new."""
 
 _MOST_WRAPPINGS = 3
 _MODEL_NAME = re.compile(r"[A-Za-z0-9._-]{1,100}(/[A-Za-z0-9._-]{1,100})?")
@@ -81,7 +84,7 @@ def prompt_duration(sent: Fields) -> float | None:
     if value is None or value == "":
         return None
     seconds = _number(value)
-    shortest, longest = SHORTEST_PROMPT, LONGEST_PROMPT
+    shortest, longest = continuation.SHORTEST_PROMPT, MOST_PROMPT_SECONDS
     if seconds is None or not shortest <= seconds <= longest:
         words = f"prompt_duration must be a number from {shortest:g} to {longest:g}, in seconds."
         raise errors.InvalidInput(words, field="prompt_duration")

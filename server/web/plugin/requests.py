@@ -46,7 +46,7 @@ class GenerationRequest(BaseModel):
         "are not here another engine plays.",
     )
     prompt_duration: float | str | None = Field(
-        None, description="Seconds of the sound that are heard, 1 to 30. Unset: the session's, 6."
+        None, description="Seconds of the sound that are heard, 1 to 29. Unset: the session's, 6."
     )
     top_k: int | str = Field(250, description="Of how many of the likeliest tokens.")
     temperature: float | str = Field(1.0, description="Higher is wilder.")

@@ -28,8 +28,8 @@ _FIELDS = {
     "source": "audio_data",
     "model": "model_name",
     "prompt": "description",
-    "total_seconds": "prompt_duration",
-    "appended_seconds": "prompt_duration",
+    "total_seconds": "audio_data",
+    "appended_seconds": "audio_data",
 }
 """What our fields are called by plugins, where that is something else."""
 

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 
+from server import errors
 from server.web.plugin import wording
 from tests.http.legacy import malformed
 from tests.http.legacy.stage import Stage
@@ -13,6 +14,9 @@ POSTS = (
     "/api/juce/transform_audio",
     "/api/juce/undo_transform",
     "/api/juce/update_cropped_audio",
+    "/api/juce/process_audio",
+    "/api/juce/continue_music",
+    "/api/juce/retry_music",
 )
 
 
@@ -101,7 +105,9 @@ def test_a_broken_record_tells_nothing_of_itself(
 )
 def test_no_json_makes_the_server_stumble(stage: Stage, route: str, body: Any) -> None:
     """Whatever is sent is taken or refused, and the answer says which."""
+    stage.world.engine.failure = errors.EngineFailed()  # what becomes of it is not asked here
     response = stage.world.client.post(route, json=body)
 
-    assert response.status_code in (200, 400), response.get_data(as_text=True)
+    unknown = (404,) if route.endswith("retry_music") else ()
+    assert response.status_code in (200, 400, *unknown), response.get_data(as_text=True)
     assert (response.status_code == 200) is response.get_json()["success"]
