@@ -1,6 +1,6 @@
 """The fast decoder against the plain one and against computing all anew."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -8,6 +8,7 @@ import pytest
 import torch
 from audiocraft.models.decoding import Heard, Rows, plainly
 from audiocraft.models.fused_lm import FusedLM
+from audiocraft.models.graphs import Function, Inputs
 from audiocraft.models.lm import LMConfig, LMModel
 from audiocraft.modules.causal import Past
 from audiocraft.modules.half_products import HalfProduct, can_halve, is_half
@@ -148,6 +149,31 @@ def test_the_gate_tells_a_step_that_looks_one_place_too_far(stored: dict[str, Te
             return decode(stored["seq"][:1, :, 5:6])
 
     assert distance(last_logits(is_wrong=True), last_logits(is_wrong=False)) > 100 * GATE
+
+
+def test_a_step_is_recorded_once_for_many_places_and_serves_later_runs(
+    stored: dict[str, Tensor],
+) -> None:
+    recordings = []
+
+    def capture(function: Function, inputs: Inputs) -> tuple[Callable[[], None], Tensor]:
+        recordings.append(inputs["mask"].shape[-1])
+        return recorded(function, inputs)
+
+    lm = language_model(replace(SHAPE, num_layers=1))
+    fast = FusedLM(lm, capture=capture)
+    tokens = torch.arange(4 * 260).view(1, 4, 260) % 64
+    source = stored["cond_src"]
+
+    for steps, texts_heard in ((260, source[:1]), (300, source[1:]), (300, None), (270, None)):
+        rows = Rows(samples=torch.arange(1), source=texts_heard)
+        with lm.naive(rows, 260) as decode:
+            expected = decode(tokens)
+        with fast.decoding(rows, steps) as decode:
+            for part in tokens[..., :254], *tokens[..., 254:].unbind(-1):
+                logits = decode(part.view(1, 4, -1))
+            assert distance(logits, expected) < GATE
+    assert [256, 512, 256, 512] == recordings
 
 
 @pytest.mark.parametrize("way", WAYS)

@@ -6,8 +6,9 @@ be zero is left out: a row without conditions has no cross-attention. The plain 
 `audiocraft.models.decoding` is what this one is compared with.
 """
 
+from collections import deque
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
@@ -29,6 +30,9 @@ Norm = tuple[Tensor, Tensor]
 
 _BUCKET = 256
 """Recorded steps look at so many positions more than the ones recorded before them."""
+
+_KEPT_BYTES = 2**30
+"""Of keys and values; where they take more, steps are recorded anew in every run."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,7 +95,7 @@ class FusedLM:
         self._halves = can_halve(self._device, self._dtype) if halves is None else halves
         self._is_recorded = capture is not None or self._device.type == "cuda"
         self._capture = capture
-        self._seats: dict[tuple[int, ...], list[_Seat]] = {}
+        self._kept: deque[_Seat] = deque(maxlen=1)
         self.config = lm.config
         self.layers = [self._layer(cast("CausalLayer", x)) for x in lm.transformer.layers]
         tables = [cast("torch.nn.Embedding", emb).weight for emb in lm.emb]
@@ -105,20 +109,30 @@ class FusedLM:
     @contextmanager
     def decoding(self, rows: Rows, steps: int) -> Iterator[Decoder]:
         """Open a decoder; what is recorded for it serves later ones of the same shape."""
-        length = steps + rows.in_front
+        length, text = steps + rows.in_front, self._text(rows)
         if not self._is_recorded:
-            yield _Run(self, _Seat(self, len(rows), length, self._text(rows)), rows)
+            yield _Run(
+                self, _Seat(self.places(len(rows), length), self.sinusoids(length), text), rows
+            )
             return
-        shape = (len(rows), length, *(() if rows.source is None else rows.source.shape[:2]))
-        # a seat is taken out while it is used: another thread makes its own
-        free, text = self._seats.setdefault(shape, []), self._text(rows)
-        seat = free.pop() if free else _Seat(self, len(rows), length, text)
-        seat.hear(text)
-        seat.graphs = seat.graphs or Graphs(capacity=1 + length // _BUCKET, capture=self._capture)
+        seat = self._seat_for(len(rows), -(-length // _BUCKET), text)
         try:
             yield _Run(self, seat, rows)
         finally:
-            free.append(seat)
+            if seat.places.nbytes <= _KEPT_BYTES:
+                self._kept.append(seat)
+
+    def _seat_for(self, rows: int, buckets: int, text: Tensor | None) -> "_Seat":
+        """Return a seat for recorded steps: the last one that was used where it fits."""
+        length = buckets * _BUCKET
+        kept = None
+        with suppress(IndexError):  # taken out while it is used: another thread makes its own
+            kept = self._kept.pop()
+        if kept is not None and kept.fits(rows, length, text):
+            kept.hear(text)
+            return kept
+        graphs = Graphs(capacity=buckets, capture=self._capture)
+        return _Seat(self.places(rows, length), self.sinusoids(length), text, graphs)
 
     def sinusoids(self, length: int) -> Tensor:
         """Return what is added to so many positions, `[T, dim]`."""
@@ -222,15 +236,30 @@ class FusedLM:
         )
 
 
+@dataclass(eq=False)
 class _Seat:
-    """The memory of one run: places for keys and values, and what was recorded that looks there."""
+    """The memory of one run, and what was recorded that looks there.
 
-    def __init__(self, lm: FusedLM, rows: int, length: int, text: Tensor | None) -> None:
-        self.places = lm.places(rows, length)
-        self.waves = lm.sinusoids(length)
-        self.range = torch.arange(length, device=self.waves.device)
-        self.text = text
-        self.graphs: Graphs | None = None
+    Attributes:
+        places: for keys and values, `[layers, 2, B, H, T, D]`.
+        waves: what is added to the inputs at each position, `[T, dim]`.
+        text: keys and values of what is heard, `[layers, 2, rows, H, S, D]`.
+        graphs: None where steps are not recorded.
+    """
+
+    places: Tensor
+    waves: Tensor
+    text: Tensor | None
+    graphs: Graphs | None = None
+
+    def __post_init__(self) -> None:
+        self.range = torch.arange(len(self.waves), device=self.waves.device)
+
+    def fits(self, rows: int, length: int, text: Tensor | None) -> bool:
+        """Return whether a run of that shape can take it over."""
+        texts = [None if x is None else x.shape for x in (self.text, text)]
+        is_as_long = len(self.waves) == length
+        return is_as_long and self.places.shape[2] == rows and texts[0] == texts[1]
 
     def hear(self, text: Tensor | None) -> None:
         """Put what is heard where recordings look for it."""
@@ -273,7 +302,7 @@ class _Run:
         """Do one step in shapes that later steps have too: it looks at places not yet written."""
         at = self._seat.range[self._done : self._done + 1]
         self._done += 1
-        reach = min(-(-self._done // _BUCKET) * _BUCKET, len(self._seat.range))
+        reach = -(-self._done // _BUCKET) * _BUCKET
         mask = (self._seat.range[:reach] <= at)[None, None, None]
         return graphs.run(self._step, {"tokens": tokens, "at": at, "mask": mask}, {})
 
