@@ -100,14 +100,17 @@ def load_lm_model(
     """Load the language model from a directory, a file, an https address or a hub id.
 
     Its text encoder is no part of the file and given separately. On a card it stays in half
-    precision, as it is in official files; elsewhere it is float32.
+    precision, as it is in official files; elsewhere it is float32. It decodes by the fast way,
+    which is to be told (`fuse`) when the weights are moved.
 
     Raises:
         InvalidCheckpoint: the file is damaged, of another kind, or of an unsupported shape.
     """
     names = repositories.LM_FILES
     place = repositories.locate(file_or_url_or_id, names, filename=filename, cache_dir=cache_dir)
-    return lm_from(checkpoints.read(place), device)
+    model = lm_from(checkpoints.read(place), device)
+    model.fuse()
+    return model
 
 
 def window_seconds(
