@@ -202,6 +202,8 @@ def ending(job: Job, artifacts: ArtifactStore) -> Iterator[Emission]:
         error = wording.error_of(job)
         yield from _failure(job, message=error.message, code=error.code)
         return
+    if not job.results:  # it makes no sound; these clients know of nothing else
+        return
     try:
         audio = sound.base64_wav(artifacts, job.results[0].artifact_id)
     except errors.MelodyflowError as error:

@@ -191,6 +191,8 @@ def _polled(here: Standing, job: Job) -> views.Polled:
         return views.Polled.waiting(here, job, services.jobs.outlook(job))
     if job.status is not Status.FINISHED:
         return views.Polled.failed(here, job, wording.error_of(job).message)
+    if not job.results:  # it makes no sound, so there is nothing to wait for
+        return views.Polled.idle(here)
     try:
         audio = sound.base64_wav(services.artifacts, job.results[0].artifact_id)
     except errors.NotFound as error:

@@ -396,3 +396,18 @@ def test_when_the_queue_is_down_the_plugin_is_told(stage: Stage) -> None:
 
     assert "The queue cannot be reached. Please try again." == said["error"]
     assert stage.world.services.sessions.find("daw") is None
+
+
+def test_a_job_without_sound_is_no_reason_to_stumble(stage: Stage) -> None:
+    """Another door may do in a session what plugins know nothing of."""
+    sound = {"audio": sounds.base64_wav(SOURCE_SECONDS), "session_id": "daw"}
+    order = {"kind": "suggest", "seconds": 1, **sound}
+    stage.post("/api/juce/update_cropped_audio", {"audio_data": sound["audio"], **sound})
+    job = stage.world.json(stage.world.client.post("/jobs", json=order), status=202)
+    assert "finished" == stage.world.finished(job["id"])["status"]
+    caller = stage.caller()
+    acknowledged = caller.say("verify_session", {"session_id": "daw"})
+    polled = stage.poll("daw")
+
+    assert ({"session_id": "daw"}, []) == (acknowledged, caller.heard)
+    assert ("unknown", None) == (polled["status"], polled["error"])
