@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from server.config import Settings
-from server.engines.arranger import assets, blend, harmony, orchestrate, prompt
+from server.engines.arranger import assets, blend, orchestrate, prompt, reports
+from server.engines.arranger.continuing import going
 from server.engines.arranger.ear import Ear
 from server.engines.arranger.inpainting import paint
 from server.engines.arranger.listening.transcribe import open_transcriber
@@ -23,9 +24,11 @@ from server.engines.arranger.score import Heard, Score
 from server.engines.catalog import Availability
 from server.engines.protocols import (
     Brief,
+    Continuation,
     Inpainting,
     OnPreview,
     OnStep,
+    Sampling,
     Transformation,
     tell_nobody,
 )
@@ -161,6 +164,43 @@ class Arranger:
             for number, at in enumerate(range(_LISTENED, total, played))
         ]
 
+    def continue_music(
+        self, clip: Clip, brief: Brief, sampling: Sampling, *, seconds: float, on_step: OnStep
+    ) -> Continuation:
+        """Return the clip and at least `seconds` more, in time and over its chords.
+
+        What is new is written to the end of a bar and rings out beyond it. The clip comes back as
+        it is, but for the end over which what is new fades in. The tokens' sampling means nothing
+        here.
+
+        Raises:
+            errors.InvalidInput: it would be too long, names `seconds`.
+            errors.EngineFailed: the clip is silent.
+        """
+        del sampling
+        reading = _reading(brief) if brief.variation is not None or brief.prompt.strip() else None
+        result = going.go_on(
+            clip,
+            brief,
+            reading,
+            seconds=seconds,
+            transcriber=self._transcriber,
+            orchestra=self._orchestra,
+            on_step=on_step,
+        )
+        return self._continuation(result, reading)
+
+    def _continuation(self, result: going.Going, reading: Reading | None) -> Continuation:
+        return Continuation(
+            clip=result.clip,
+            heard={**result.heard, **self._assets_used},
+            understood=reading.understood if reading is not None else (),
+            ignored=reading.ignored if reading is not None else (),
+            notices=(*result.notices, *self._lacks),
+            model={"name": "arranger", **self._assets_used, "device": "cpu"},
+            made=result.made,
+        )
+
     def _inpainting(self, take: paint.Take, canvas: paint.Canvas, reading: Reading) -> Inpainting:
         return Inpainting(
             clip=take.clip,
@@ -189,7 +229,7 @@ class Arranger:
         return self._transformation(
             result,
             plan,
-            heard={**_facts(stage), **self._assets_used},
+            heard={**reports.facts(stage.heard, stage.score), **self._assets_used},
             notices=(*stage.score.notices, *self._lacks),
             made={"listening": listening},
         )
@@ -225,7 +265,7 @@ class Arranger:
         reading = plan.reading
         return Transformation(
             clip=clip,
-            heard={**heard, **_settings(plan.brief, plan.strength)},
+            heard={**heard, **reports.settings(plan.brief, plan.strength)},
             understood=reading.understood,
             ignored=reading.ignored,
             guessed=reading.guessed,
@@ -317,34 +357,6 @@ def _strokes(heard: Heard, length: int) -> Samples:
     layer = Clip(heard.percussive[None, :] * np.float32(heard.percussive_gain), _ANALYSED_RATE)
     strokes: Samples = window.fit_length(resample.resample(layer, RATE).samples, length)[0]
     return strokes
-
-
-def _facts(stage: _Stage) -> dict[str, Any]:
-    """Return what was heard as plain JSON values."""
-    heard, score = stage.heard, stage.score
-    return {
-        "bpm": round(heard.bpm, 2),
-        "tempo_confidence": round(heard.tempo_confidence, 2),
-        "steady": heard.is_steady,
-        "beats": [round(float(beat), 4) for beat in heard.beats],
-        "key": heard.key.name if heard.key is not None else None,
-        "chords": [
-            {"start_seconds": round(chord.start_seconds, 3), "name": chord.name}
-            for chord in harmony.progression(heard)
-        ],
-        "notes_per_part": {part.voice.name: len(part.notes) for part in score.parts},
-        "notes": len(heard.notes),
-        "drums": len(heard.drums),
-        "tuning_cents": round(heard.tuning_cents, 1),
-    }
-
-
-def _settings(brief: Brief, strength: float) -> dict[str, Any]:
-    """Return the strength that was used, and the parameters that mean nothing to this engine."""
-    return {
-        "strength": round(strength, 4),
-        "without_effect": {"solver": brief.solver, "steps": brief.steps},
-    }
 
 
 def open_engine(settings: Settings, *, on_step: OnStep = tell_nobody) -> Arranger:

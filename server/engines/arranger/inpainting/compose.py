@@ -5,6 +5,7 @@ them is the arrangement's business. Nothing of it is taken from the source's own
 that is chosen is drawn from the seed.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
 
@@ -29,15 +30,18 @@ _FIFTH_SHARE, _OCTAVE_SHARE, _APPROACH_SHARE = 0.22, 0.12, 0.35
 _APPROACH_BEATS = 1.1
 """A fifth or a note that leads on, if longer than this, is heard as the bass of another chord."""
 
+Lead = Callable[[Section, Random], list[Note]]
+"""Writes the tune of a section."""
 
-def write(section: Section, seed: int) -> tuple[Note, ...]:
+
+def write(section: Section, seed: int, *, lead: Lead = tune.write) -> tuple[Note, ...]:
     """Return bass, accompaniment and lead of a section, by start."""
     if not section.chords:
         return ()
     written = [
         *bass(section, np.random.default_rng([seed, 1])),
         *accompaniment(section, np.random.default_rng([seed, 2]), seed),
-        *tune.write(section, np.random.default_rng([seed, 3])),
+        *lead(section, np.random.default_rng([seed, 3])),
     ]
     played = [
         _humanised(note, np.random.default_rng([seed, 4, n])) for n, note in enumerate(written)

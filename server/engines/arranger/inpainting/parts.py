@@ -42,7 +42,7 @@ def score(section: Section, reading: Reading, seed: int) -> tuple[Heard, Score]:
     strokes: tuple[DrumHit, ...] = ()
     notes: tuple[Note, ...] = ()
     if context.has_pulse:
-        arrangement = _drummed(reading, section)
+        arrangement = drummed(reading, section)
         strokes = compose.strokes(section, seed)
     if context.is_pitched:
         notes = (compose.write if context.has_pulse else compose.held)(section, seed)
@@ -51,7 +51,7 @@ def score(section: Section, reading: Reading, seed: int) -> tuple[Heard, Score]:
         notes = compose.held(section, seed)
     if not context.has_pulse or not (context.is_pitched or strokes):
         arrangement = _free(arrangement)
-    heard = _as_heard(section, notes, strokes)
+    heard = as_heard(section, notes, strokes)
     return heard, orchestrate.arrange(heard, arrangement, strength=1.0, seed=seed)
 
 
@@ -74,7 +74,7 @@ def _free(arrangement: Arrangement) -> Arrangement:
     return arrangement.model_copy(update={"voices": kept, "drums": None, "strokes": {}})
 
 
-def _drummed(reading: Reading, section: Section) -> Arrangement:
+def drummed(reading: Reading, section: Section) -> Arrangement:
     """Return the ensemble with a drummer where the music has one and nobody sent him away."""
     arrangement = reading.arrangement
     struck = section.kept.strokes if section.kept is not None else section.groove.strokes
@@ -101,7 +101,7 @@ def _wants_no_drums(reading: Reading) -> bool:
 # As if it had been heard
 
 
-def _as_heard(section: Section, notes: tuple[Note, ...], strokes: tuple[DrumHit, ...]) -> Heard:
+def as_heard(section: Section, notes: tuple[Note, ...], strokes: tuple[DrumHit, ...]) -> Heard:
     """Return the written music as what a listener would have heard, from the section's start."""
     start, seconds = section.span.start, section.span.seconds
     context = section.context
