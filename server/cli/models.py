@@ -12,6 +12,7 @@ from server.config import Settings
 from server.engines.checkpoints import cards, store
 from server.engines.checkpoints.cards import Card, Family
 from server.engines.checkpoints.manifest import Manifest
+from server.engines.checkpoints.ondisk import LIBRARIES
 from server.engines.checkpoints.store import Missing
 
 NAME = "models"
@@ -20,7 +21,7 @@ HELP = "fetch, convert, check and list the weights that the networks play with"
 DAMAGED = 1
 """Exit code of `verify` where a file is not what it was."""
 
-_LIBRARIES = ("torch", "safetensors", "huggingface_hub", "yaml")
+_LIBRARIES = LIBRARIES
 _HUB = "https://huggingface.co"
 _NAMES = f"one of `models list`, or a finetune of MusicGen, owner/name (default: {cards.DEFAULT})"
 

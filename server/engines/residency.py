@@ -16,6 +16,8 @@ from typing import Any, Protocol, cast
 from server import errors
 from server.config import Settings
 from server.engines.catalog import ENGINES, Availability, Device, EngineCard
+from server.engines.checkpoints import ondisk
+from server.engines.checkpoints.ondisk import OnProgress
 from server.engines.protocols import OnStep, tell_nobody
 
 log = logging.getLogger(__name__)
@@ -116,6 +118,16 @@ class Residency:
             else:
                 return card.name, engine
         raise errors.EngineUnavailable("; ".join(reasons) or None)
+
+    def pull(self, name: str, *, on_progress: OnProgress) -> Mapping[str, Any]:
+        """Fetch weights to where the engines look for them, and return facts about them.
+
+        Raises:
+            errors.InvalidInput: they may not be had here; names `name`.
+            errors.Unavailable: the hub cannot be reached, or a library is missing.
+            errors.StorageFailed: there is no room, or what came is damaged.
+        """
+        return ondisk.pull(self._settings, name, on_progress=on_progress)
 
     def loaded(self) -> list[str]:
         """Return the names of the engines in memory."""

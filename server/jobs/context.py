@@ -22,6 +22,7 @@ from server.jobs.ports import (
     JobStore,
     Session,
     SessionStore,
+    WeightStore,
 )
 from server.jobs.record import WARMING, Job, Output, Role, now
 
@@ -104,6 +105,22 @@ class Context:
         self._record(self.job.evolved(engine=chosen))
         return engine
 
+    def pull(self, name: str) -> Mapping[str, Any]:
+        """Have weights fetched to where this worker's engines find them; return facts about them.
+
+        Raises:
+            errors.InvalidInput: they may not be had here; names `name`.
+            errors.Unavailable: this worker keeps none, or the hub cannot be reached.
+            errors.StorageFailed: there is no room, or what came is damaged.
+        """
+
+        def tell(share: float, stage: str) -> None:
+            self.report(share, stage=stage.lower())
+
+        if not isinstance(self._engines, WeightStore):
+            raise errors.Unavailable("This worker keeps no weights.")
+        return self._engines.pull(name, on_progress=tell)
+
     def stage(self, name: str, start: float, end: float) -> Callable[[int, int], None]:
         """Return an `on_step(done, total)` that maps a stage onto [start, end] of the job."""
         on_step = self._on_step(name, start, end)
@@ -155,9 +172,14 @@ class Context:
         session = self._sessions.find(self.job.session_id) or Session(
             id=self.job.session_id, owner=self.job.owner
         )
-        changes = {"last_input": last_input, "transform_input": last_input}
         self._sessions.put(
-            replace(session, last_processed=last_processed, updated_at=now(), **changes)
+            replace(
+                session,
+                last_input=last_input,
+                transform_input=last_input,
+                last_processed=last_processed,
+                updated_at=now(),
+            )
         )
 
     def conclude(

@@ -47,7 +47,8 @@ class Kind(Protocol):
     """A module with these names; `server.kinds.KINDS` lists them.
 
     It may also have a `CAPABILITY`, what it asks of an engine: then a job goes to the workers that
-    have the best one, or the one that the field `engine` of its spec names.
+    have the best one, or the one that the field `engine` of its spec names. Where it has
+    `IS_FOR_OPERATORS`, only an admin's key may order it.
     """
 
     NAME: str

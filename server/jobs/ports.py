@@ -1,9 +1,9 @@
 """What jobs need of the outside world; all adapters of a port pass the same tests."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from server.engines.catalog import Device
 from server.engines.protocols import OnStep, tell_nobody
@@ -324,6 +324,24 @@ class Events(Protocol):
 
     def publish(self, event: Event) -> None:
         """Tell it to whoever listens."""
+        ...
+
+
+@runtime_checkable
+class WeightStore(Protocol):
+    """What those of a worker's engines can do besides that have weights."""
+
+    def pull(self, name: str, *, on_progress: Callable[[float, str], None]) -> Mapping[str, Any]:
+        """Fetch weights, unless they are here and intact, and return JSON-able facts about them.
+
+        `on_progress(share, stage)` counts bytes and may raise to stop; what came until then stays
+        for the next time.
+
+        Raises:
+            errors.InvalidInput: they may not be had here; names `name`.
+            errors.Unavailable: the hub cannot be reached, or a library is missing.
+            errors.StorageFailed: there is no room, or what came is damaged.
+        """
         ...
 
 

@@ -7,9 +7,16 @@ from pydantic import ValidationError
 
 from server import errors
 from server.jobs.kind import JobSpec, Kind, Kinds, refusal_of
-from server.kinds import continuation, generate, inpaint, suggest, transform
+from server.kinds import continuation, generate, inpaint, pull, suggest, transform
 
-_MODULES: tuple[Kind, ...] = (transform, inpaint, continuation, generate, suggest)
+_MODULES: tuple[Kind, ...] = (
+    transform,
+    inpaint,
+    continuation,
+    generate,
+    suggest,
+    pull,
+)
 
 KINDS: Kinds = {kind.NAME: kind for kind in _MODULES}
 

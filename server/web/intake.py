@@ -169,6 +169,8 @@ def _stored(services: Services, data: bytes, probe: Probe, *, name: str) -> Arti
 
 
 def _checked(services: Services, order: Order) -> _Checked:
+    if getattr(order.kind, "IS_FOR_OPERATORS", False):
+        callers.require_admin()
     if order.audio is None:
         return _of_stored_source(services, order)
     spec = kinds.parse(order.kind, {**_without_source(order), "source": _NOT_YET_STORED})

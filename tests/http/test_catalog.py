@@ -33,7 +33,8 @@ def test_engines_are_available_where_a_worker_has_them(here: World) -> None:
     assert list(ENGINES) == [engine["name"] for engine in engines]
     assert {"arranger"} == {engine["name"] for engine in engines if engine["available"]}
     assert {"", "No worker has it."} >= {engine["reason"] for engine in engines}
-    assert (shown["available"], shown["offers"]) == (True, ["inpaints", "transforms"])
+    assert shown["available"]
+    assert {"inpaints", "transforms"} <= set(shown["offers"])
     assert "MIT" in shown["licence"]
 
 

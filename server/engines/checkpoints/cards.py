@@ -1,7 +1,7 @@
 """The weights that can be pulled, and the names of their files. Imports nothing heavy."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
@@ -16,6 +16,9 @@ CODEC = "codec.safetensors"
 TEXT_ENCODER = "text_encoder"
 POINTED_CODEC = "codec"
 """Folder of a codec that the official file only points to, as it lies in its own repository."""
+
+POINTER = "//pretrained/"
+"""What such a file may have before the name of the repository."""
 
 NON_COMMERCIAL = "CC-BY-NC-4.0"
 
@@ -175,6 +178,11 @@ def is_repository(name: str) -> bool:
 def card_of(name: str) -> Card | None:
     """Return the card of a name, known or that of a finetune; None if it is no repository's."""
     return CARDS.get(name) or (finetune(name) if is_repository(name) else None)
+
+
+def offered(finetunes: Sequence[str]) -> Mapping[str, Card]:
+    """Return the weights that callers may have fetched: the known ones, and these finetunes."""
+    return {**CARDS, **{name: finetune(name) for name in finetunes if is_repository(name)}}
 
 
 def scale_of(model_bytes: int) -> Scale:

@@ -134,8 +134,9 @@ def _parts(source: Path) -> dict[str, Checkpoint]:
         if checkpoint.pretrained is None:
             parts[_checked(checkpoint)] = checkpoint
         elif store.pointed_codec_in(source) is None:
+            other = str(checkpoint.pretrained).removeprefix(cards.POINTER)
             raise errors.InvalidInput(
-                f"The codec's file only points to {checkpoint.pretrained}: put config.json and"
+                f"The codec's file only points to {other}: put config.json and"
                 f" model.safetensors from there into the folder {cards.POINTED_CODEC} beside it."
             )
     return parts

@@ -164,7 +164,7 @@ def _repository_in(path: Path) -> str | None:
         raise errors.InvalidInput(str(error)) from error
     if pointed is None:
         return None
-    name = str(pointed).removeprefix("//pretrained/")
+    name = str(pointed).removeprefix(cards.POINTER)
     if not cards.is_repository(name):
         raise errors.InvalidInput("The codec's file points to something that is no repository.")
     return name
