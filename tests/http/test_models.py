@@ -1,17 +1,19 @@
 """Weights that music can be continued with, as plugins list and fetch them."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from server import errors
 from server.engines.checkpoints.cards import CARDS, NON_COMMERCIAL, Family
 from server.engines.checkpoints.manifest import Manifest, Print
 from server.web import models
 from server.web.model_views import ModelGroup
 from tests.http.conftest import MakeWorld
 from tests.http.doors import person
+from tests.http.scripted import ScriptedEngine, ScriptedEngines
 from tests.http.world import World
 
 MODELS = "/api/models"
@@ -172,3 +174,74 @@ def test_an_unknown_fetch_is_not_found(stocked: World, session_id: str) -> None:
         told = stocked.client.get(f"{MODELS}/predownload_status/{each}")
 
         assert "Session not found" == stocked.json(told, status=404)["error"]
+
+
+class Fetcher(ScriptedEngines):
+    """Engines of a worker that fetches what it is told to, or fails."""
+
+    def __init__(self, failure: errors.MelodyflowError | None = None) -> None:
+        super().__init__(ScriptedEngine())
+        self.fetched: list[str] = []
+        self.failure = failure
+
+    def pull(self, name: str, *, on_progress: Callable[[float, str], None]) -> Mapping[str, Any]:
+        """Do what the script says."""
+        on_progress(0.5, "Fetching")
+        if self.failure is not None:
+            raise self.failure
+        self.fetched.append(name)
+        return {"name": name}
+
+
+def fetch(here: World) -> tuple[dict[str, Any], Callable[[], dict[str, Any]]]:
+    """Have weights fetched; returns the answer, and what tells how far that is."""
+    answer = here.client.post(f"{MODELS}/predownload", json={"model_name": VANYA})
+    told = here.json(answer)
+    route = f"{MODELS}/predownload_status/{told['session_id']}"
+    return told, lambda: here.json(here.client.get(route))
+
+
+def test_weights_are_fetched_by_a_worker(make_world: MakeWorld, store: Path) -> None:
+    """Told of at once with the licence; polled until they are here."""
+    fetcher = Fetcher()
+    here = make_world(models_dir=store, engines=fetcher)
+    here.queue.hold()
+    told, status = fetch(here)
+    waiting = status()
+    here.finished_later(told["session_id"])
+    done = status()
+
+    assert {"success", "session_id", "model_name", "message"} == set(told)
+    assert (True, VANYA) == (told["success"], told["model_name"])
+    assert NON_COMMERCIAL in told["message"]
+    assert ("queued", 0, 1) == (
+        waiting["status"],
+        waiting["progress"],
+        waiting["queue_status"]["position"],
+    )
+    assert ("completed", 100, None) == (done["status"], done["progress"], done["error"])
+    assert (VANYA, True) == (done["model_name"], done["success"])
+    assert [VANYA] == fetcher.fetched
+
+
+def test_a_fetch_that_fails_says_why(make_world: MakeWorld, store: Path) -> None:
+    """A successful poll of a failure, in words that no client takes for a warm-up."""
+    failure = errors.Unavailable("The hub cannot be reached.")
+    here = make_world(models_dir=store, engines=Fetcher(failure))
+    told, status = fetch(here)
+    here.finished(told["session_id"])
+    polled = status()
+
+    assert (True, "failed") == (polled["success"], polled["status"])
+    assert failure.message == polled["error"]
+    assert "failed" == polled["queue_status"]["status"]
+
+
+def test_a_fetch_is_no_session_of_a_plugin(make_world: MakeWorld, store: Path) -> None:
+    """Polling it as one finds nothing, and nothing stumbles."""
+    here = make_world(models_dir=store, engines=Fetcher())
+    told, _ = fetch(here)
+    here.finished(told["session_id"])
+    polled = here.client.get(f"/api/juce/poll_status/{told['session_id']}")
+
+    assert "Session not found" == here.json(polled, status=404)["error"]

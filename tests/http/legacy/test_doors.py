@@ -13,6 +13,7 @@ from werkzeug.serving import make_server
 
 from server.jobs.record import now
 from server.web import lines, rooms
+from server.web.plugin import acts
 from tests.http import sounds
 from tests.http.doors import person
 from tests.http.legacy.conftest import MakeStage
@@ -111,7 +112,12 @@ def test_strangers_hear_what_there_is_of_an_unknown_session(shut: Stage) -> None
 
 
 @pytest.mark.parametrize(
-    "name", ["transform_audio_request", "update_cropped_audio", "restore_processed_audio"]
+    "name",
+    [
+        *(act.request for act in acts.ACTS),
+        "update_cropped_audio",
+        "restore_processed_audio",
+    ],
 )
 def test_strangers_take_no_session(shut: Stage, name: str) -> None:
     """Its owner would hear of a stranger's job, and the stranger of the owner's."""
@@ -123,6 +129,19 @@ def test_strangers_take_no_session(shut: Stage, name: str) -> None:
 
     assert stranger.say(name, sent)["error"]["code"] == "no_such_session"
     assert stranger.names == ["error"]
+
+
+@pytest.mark.parametrize("route", [act.name for act in acts.ACTS])
+def test_strangers_take_no_session_by_a_route_either(shut: Stage, route: str) -> None:
+    """To them it is a session that nobody knows, also where they want another try."""
+    ann, ben = person(shut.world), person(shut.world)
+    sent = {"variation": "celtic", "audio_data": sounds.base64_wav()}
+    taken = ann.ask("POST", "/api/juce/transform_audio", json={**sent, "session_id": "anns"})
+    shut.news.await_ending("anns")
+    told = ben.ask("POST", f"/api/juce/{route}", json={**sent, "session_id": "anns"})
+
+    assert [200, 404] == [taken.status_code, told.status_code]
+    assert "Session not found" == told.get_json()["error"]
 
 
 def test_uploads_of_a_name_are_each_owners_own(shut: Stage) -> None:

@@ -21,6 +21,7 @@ from server.jobs.record import Job, JobError, Output, Role, Status, now
 from server.media import codec
 from server.media.clip import Clip
 from server.web import emissions
+from server.web.plugin import acts
 
 KEEP = timedelta(hours=1)
 JOB = Job(kind="transform", spec={"variation": "celtic"}, session_id="daw")
@@ -337,3 +338,49 @@ def test_progress_moves_nobody(desk: Desk) -> None:
     told = emissions.standings(event, estimates=desk.estimates)
 
     assert ["daw"] == [each["session_id"] for each in told]
+
+
+CONTINUATION = Job(kind="continuation", spec={"prompt_from": "end"}, session_id="daw")
+
+
+@pytest.mark.parametrize("act", acts.ACTS, ids=lambda act: act.name)
+def test_every_act_has_its_own_first_and_last_word(desk: Desk, act: acts.Act) -> None:
+    """What it is told as is written in the job, whichever process tells it."""
+    job = replace(CONTINUATION if act.is_generation else JOB, asked_as=act.name)
+    desk.jobs.add(job)
+    first = names(desk.told(None, job))[0]
+    working = started(job).evolved(stage="playing")
+    status = payloads(desk.told(started(job), working), "queue_status")[0]
+    last = desk.told(working, desk.done(working))
+
+    assert f"{act.name}_received" == first
+    assert act.doing == status["message"]
+    assert act.done in names(last)
+    assert act.is_generation is ("transform_complete" not in names(last))
+    assert "job_complete" == names(last)[-1]
+
+
+def test_a_continuation_of_another_door_is_told_as_one(desk: Desk) -> None:
+    """Nobody wrote what it was asked as."""
+    ended = desk.done(started(CONTINUATION))
+
+    assert "music_continued" in names(desk.told(started(CONTINUATION), ended))
+
+
+def test_a_continuation_too_large_for_a_message_is_told(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They grow; what clients would hang up on is not sent."""
+    monkeypatch.setattr(emissions, "LARGEST_MESSAGE", 100)
+    told = desk.told(started(CONTINUATION), desk.done(started(CONTINUATION)))
+
+    assert "DATA_TOO_LARGE" == payloads(told, "error")[0]["code"]
+    assert not {"music_continued", "transform_error"} & set(names(told))
+
+
+def test_a_job_without_sound_ends_in_silence(desk: Desk) -> None:
+    """Older clients know of nothing but sounds."""
+    job = replace(JOB, kind="suggest", spec={})
+    ended = started(job).ended(Status.FINISHED, keep=KEEP, progress=1.0)
+
+    assert [] == list(emissions.ending(ended, desk.artifacts))

@@ -94,3 +94,38 @@ def test_no_audio_is_none(value: object) -> None:
     assert payload.audio({"audio_data": value}, "audio_data") is None
     with pytest.raises(errors.InvalidInput):
         payload.audio({"audio_data": "!"}, "audio_data")
+
+
+@pytest.mark.parametrize(
+    ("sent", "expected"),
+    [
+        ("thepatch/vanya_ai_dnb_0.1", "thepatch/vanya_ai_dnb_0.1"),
+        (" thepatch\\/keygen\\", "thepatch/keygen"),
+        ("mine", "mine"),
+        ("", None),
+        ("\\", None),
+        (None, None),
+        ("../../etc/passwd", ""),
+        ("a b", ""),
+        ("x" * 300, ""),
+        (5, ""),
+        (["a"], ""),
+    ],
+)
+def test_weights_are_named_without_stray_backslashes(sent: object, expected: str | None) -> None:
+    """What can be no name is refused with the field."""
+    if expected == "":
+        with pytest.raises(errors.InvalidInput) as refused:
+            payload.model_name({"model_name": sent})
+        assert "model_name" == refused.value.field
+    else:
+        assert expected == payload.model_name({"model_name": sent})
+
+
+@given(st.floats() | st.integers() | st.text(max_size=6) | st.booleans() | st.none())
+def test_a_prompt_lasts_so_many_seconds_or_is_refused(sent: object) -> None:
+    """Never anything but a number within the bounds, nothing, or our own error."""
+    with suppress(errors.InvalidInput):
+        seconds = payload.prompt_duration({"prompt_duration": sent})
+
+        assert seconds is None or 1 <= seconds <= payload.MOST_PROMPT_SECONDS

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from server import errors
 from server.jobs.estimates import Outlook
 from server.jobs.record import Job, JobError, Status
-from server.web.plugin import wording
+from server.web.plugin import acts, wording
 
 KEEP = timedelta(hours=1)
 QUEUED = Job(kind="transform", spec={}, session_id="daw")
@@ -124,4 +124,21 @@ def test_every_ending_without_a_result_has_a_reason() -> None:
 def test_a_busy_session_is_said_as_clients_know_it() -> None:
     """Other errors keep their words."""
     assert "Transform already in progress" == wording.sentence(errors.Busy())
+    assert acts.CONTINUE.busy == wording.sentence(errors.Busy(acts.CONTINUE.busy))
     assert errors.TooLong().message == wording.sentence(errors.TooLong())
+
+
+@pytest.mark.parametrize("act", acts.ACTS, ids=lambda act: act.name)
+def test_nothing_that_is_said_of_an_act_sounds_like_a_warm_up(act: acts.Act) -> None:
+    """Neither that it was taken, nor that it is under way, nor that it is in the way."""
+    for words in (act.begun, act.doing, act.busy):
+        assert words == wording.final(words)
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [("model", "model_name"), ("prompt", "description"), ("source", "audio_data"), ("seed",) * 2],
+)
+def test_fields_are_named_as_clients_sent_them(ours: str, theirs: str) -> None:
+    """One that has the same name in both worlds keeps it."""
+    assert theirs == wording.field_of(errors.InvalidInput(field=ours))
