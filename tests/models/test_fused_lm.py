@@ -38,6 +38,7 @@ CAN_HALVE = can_halve(torch.device("cpu"), torch.float32)
 WAYS: Mapping[str, dict[str, Any]] = {
     "as they are": {"halves": False},
     "halves": {"halves": CAN_HALVE},
+    "halves alone": {"halves": CAN_HALVE, "is_sole": True},
     "recorded": {"capture": recorded},
 }
 
@@ -57,7 +58,7 @@ def test_tokens_are_the_recorded_ones(stored: dict[str, Tensor], run: str, way: 
     assert stored[f"{run}_calls"].tolist() == [list(call) for call in calls]
 
 
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=20)
 @given(run=runs(), way=st.sampled_from(sorted(WAYS)))
 def test_tokens_are_those_of_computing_all_anew(
     run: tuple[LMConfig, tuple[int, ...], int, int], way: str
@@ -78,7 +79,7 @@ def test_tokens_are_those_of_computing_all_anew(
     assert torch.equal(expected, codes)
 
 
-@settings(deadline=None, max_examples=15)
+@settings(deadline=None, max_examples=10)
 @given(
     parts=st.lists(st.integers(1, 70), min_size=1, max_size=5),
     hearing=st.integers(0, 2),
@@ -230,9 +231,12 @@ def test_half_precision_is_near_and_float32_is_not_near_by_chance(
     assert GATE < distance(half.float(), plain) < 0.1
 
 
-def test_a_sole_decoder_needs_no_weights_of_the_model(stored: dict[str, Tensor]) -> None:
+@pytest.mark.parametrize("precision", [None, torch.bfloat16])
+def test_a_sole_decoder_needs_no_weights_of_the_model(
+    stored: dict[str, Tensor], precision: torch.dtype | None
+) -> None:
     lm = language_model()
-    lm.fuse(precision=torch.bfloat16, is_sole=True)
+    lm.fuse(precision=precision, is_sole=True)
 
     codes = lm.generate(condition_tensors=conditions_of(stored, "first"), max_gen_len=5)
 
@@ -241,10 +245,11 @@ def test_a_sole_decoder_needs_no_weights_of_the_model(stored: dict[str, Tensor])
 
 
 @pytest.mark.skipif(not CAN_HALVE, reason="this build of torch has no such multiplication")
-@pytest.mark.parametrize("positions", [1, 2, 16, 17, 40])
-def test_a_product_by_halves_is_that_of_float32(positions: int) -> None:
+@pytest.mark.parametrize("is_sole", [False, True])
+@pytest.mark.parametrize("positions", [1, 2, 128, 129])
+def test_a_product_by_halves_is_that_of_float32(positions: int, *, is_sole: bool) -> None:
     weight = noise("weight", 24, 16).half().float()
-    product, x = HalfProduct(weight), noise("x", 1, positions, 16)
+    product, x = HalfProduct(weight, is_sole=is_sole), noise("x", 1, positions, 16)
     total = noise("total", 1, positions, 24)
 
     expected = (x.double() @ weight.double().t()).float()

@@ -8,6 +8,7 @@ be zero is left out: a row without conditions has no cross-attention. The plain 
 
 from collections import deque
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
@@ -78,8 +79,9 @@ class FusedLM:
 
     Moving or changing the model afterwards needs a new one. With a `precision` the weights are cast
     once and held a second time. On a processor, weights that half precision holds as they are get a
-    copy in it, which is what steps read; `halves` decides otherwise. On a card steps are recorded
-    as graphs; `capture` records in another way.
+    copy in it, which is what steps read; `halves` decides otherwise. Where it `is_sole`, nothing is
+    kept that only the model itself would need. On a card steps are recorded as graphs; `capture`
+    records in another way.
     """
 
     def __init__(
@@ -87,17 +89,22 @@ class FusedLM:
         lm: "LMModel",
         *,
         precision: torch.dtype | None = None,
+        is_sole: bool = False,
         halves: bool | None = None,
         capture: Capture | None = None,
     ) -> None:
         weight = lm.out_norm.weight
         self._device, self._dtype = weight.device, precision or weight.dtype
         self._halves = can_halve(self._device, self._dtype) if halves is None else halves
+        self._is_sole = is_sole
         self._is_recorded = capture is not None or self._device.type == "cuda"
         self._capture = capture
         self._kept: deque[_Seat] = deque(maxlen=1)
         self.config = lm.config
-        self.layers = [self._layer(cast("CausalLayer", x)) for x in lm.transformer.layers]
+        layers = cast("list[CausalLayer]", list(lm.transformer.layers))
+        # each thread arranges weights, which takes long and holds no lock
+        with ThreadPoolExecutor(torch.get_num_threads() if self._halves else 1) as pool:
+            self.layers = list(pool.map(self._layer, layers))
         tables = [cast("torch.nn.Embedding", emb).weight for emb in lm.emb]
         self._embeddings = self._cast(torch.cat(tables))
         first = torch.arange(len(tables), device=self._device) * (self.config.card + 1)
@@ -144,6 +151,8 @@ class FusedLM:
         """Return room for keys and values, `[layers, 2, B, H, T, D]`."""
         config = self.config
         size = (config.num_layers, 2, rows, config.num_heads, length, self.head_dim)
+        if not self._is_recorded:  # nothing is looked at before it is written
+            return torch.empty(size, device=self._device, dtype=self._dtype)
         return torch.zeros(size, device=self._device, dtype=self._dtype)
 
     @property
@@ -210,7 +219,9 @@ class FusedLM:
 
     def _product(self, weight: Tensor) -> Product:
         weight = self._cast(weight)
-        return HalfProduct(weight) if self._halves and is_half(weight) else Product(weight)
+        if self._halves and is_half(weight):
+            return HalfProduct(weight, is_sole=self._is_sole)
+        return Product(weight)
 
     def _norm(self, norm: torch.nn.LayerNorm) -> Norm:
         return self._cast(norm.weight), self._cast(norm.bias)
@@ -231,7 +242,7 @@ class FusedLM:
         return _Cross(
             norm=self._norm(layer.norm_cross),
             query=self._product(attention.in_proj_weight[:dim]),
-            key_value=Product(self._cast(attention.in_proj_weight[dim:])),
+            key_value=self._product(attention.in_proj_weight[dim:]),
             out=self._product(attention.out_proj.weight),
         )
 
