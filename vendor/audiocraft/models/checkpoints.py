@@ -13,6 +13,7 @@ used.
 import collections
 import json
 import re
+import struct
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -53,7 +54,10 @@ class Checkpoint:
         Raises:
             InvalidCheckpoint: there is no such section, or an interpolation leads nowhere.
         """
-        value = resolve(self.config, lookup(self.config, path))
+        try:
+            value = resolve(self.config, lookup(self.config, path))
+        except RecursionError as error:  # a tree that contains itself
+            raise InvalidCheckpoint(f"The checkpoint's section {path} has no end.") from error
         if not isinstance(value, Mapping):
             raise InvalidCheckpoint(f"The checkpoint's configuration has no section {path}.")
         return value
@@ -84,6 +88,12 @@ _ALLOWED: list[Any] = [
     (collections.defaultdict, "collections.defaultdict"),
 ]
 
+_DAMAGE = (
+    *(ArithmeticError, AssertionError, AttributeError, EOFError, LookupError, OSError),
+    *(RuntimeError, TypeError, ValueError, UnpicklingError, struct.error),
+)
+"""What a reader of pickles runs into where a file is damaged; a wrong byte can be any opcode."""
+
 
 def read(path: Path) -> Checkpoint:
     """Read a `.bin` or `.safetensors` file.
@@ -95,7 +105,7 @@ def read(path: Path) -> Checkpoint:
     checkpoint = _read_safetensors(path) if path.suffix == ".safetensors" else _read_bin(path)
     if not isinstance(checkpoint.config, Mapping):
         raise InvalidCheckpoint(f"{path.name} has no configuration that can be read.")
-    if not all(isinstance(value, Tensor) for value in checkpoint.state.values()):
+    if not all(isinstance(name, str) and _is_usual(t) for name, t in checkpoint.state.items()):
         raise InvalidCheckpoint(f"{path.name} holds something else among its tensors.")
     return checkpoint
 
@@ -104,7 +114,7 @@ def _read_bin(path: Path) -> Checkpoint:
     try:
         with torch.serialization.safe_globals(_ALLOWED):
             package = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except (RuntimeError, ValueError, EOFError, OSError, UnpicklingError) as error:
+    except _DAMAGE as error:
         raise InvalidCheckpoint(f"{path.name} cannot be read as a checkpoint.") from error
     if not isinstance(package, dict) or not ({"best_state", "pretrained"} & set(package)):
         raise InvalidCheckpoint(f"{path.name} is not a checkpoint of this kind.")
@@ -113,15 +123,24 @@ def _read_bin(path: Path) -> Checkpoint:
         raise InvalidCheckpoint(f"{path.name} holds no tensors by name.")
     return Checkpoint(
         state=state,
-        config=_yaml(config, path) if isinstance(config, str) else _plain(config),
+        config=_settings(config, path),
         pretrained=package.get("pretrained"),
     )
 
 
-def _yaml(text: str, path: Path) -> Any:
+def _is_usual(value: Any) -> bool:
+    """Tell whether this is a tensor of plain real numbers in memory."""
+    is_tensor = isinstance(value, Tensor) and value.layout == torch.strided
+    return (
+        is_tensor and value.device.type == "cpu" and not (value.is_complex() or value.is_quantized)
+    )
+
+
+def _settings(config: Any, path: Path) -> Any:
+    """Return the configuration of YAML text or a pickled tree."""
     try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError as error:
+        return yaml.safe_load(config) if isinstance(config, str) else _plain(config)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # 2001-99-99 is a ValueError
         raise InvalidCheckpoint(f"{path.name} has no configuration that can be read.") from error
 
 
@@ -133,7 +152,7 @@ def _read_safetensors(path: Path) -> Checkpoint:
         own = path.with_suffix(".json")
         beside = own if own.is_file() else path.with_name("config.json")
         config = json.loads(beside.read_text("utf-8") if text is None else text)
-    except (safetensors.SafetensorError, OSError, ValueError) as error:
+    except (safetensors.SafetensorError, OSError, ValueError, RecursionError) as error:
         raise InvalidCheckpoint(f"{path.name} cannot be read as a checkpoint.") from error
     return Checkpoint(state=state, config=config)
 

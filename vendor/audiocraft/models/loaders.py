@@ -227,9 +227,9 @@ def _folded(state: Mapping[str, Tensor], gain_name: str, direction: Tensor) -> T
     if gain_name not in state:
         raise InvalidCheckpoint(f"The checkpoint lacks the tensor {gain_name}.")
     direction, gain = direction.float(), state[gain_name].float()
-    if direction.dim() < 2 or gain.numel() != len(direction):
+    if direction.dim() < 2 or gain.shape != (len(direction), *[1] * (direction.dim() - 1)):
         raise InvalidCheckpoint(f"The tensor {gain_name} does not fit its direction.")
-    norm = direction.flatten(1).norm(dim=1).reshape(gain.shape)
+    norm = direction.flatten(1).norm(dim=1).view_as(gain)
     weight: Tensor = direction * (gain / norm)
     return weight
 

@@ -86,7 +86,9 @@ def locate_codec(
             return _in_directory(path, (*CODEC_FILES, TRANSFORMERS_FILES[-1]))
         if not isinstance(file_or_url_or_id, str) or not is_hub_id(text):
             raise
-    return _transformers_weights(text, cache_dir)
+        if (found := _in_transformers_layout(text, cache_dir)) is None:
+            raise  # what is missing first is what people know
+    return found
 
 
 def codec_pointed_to(repository: str, *, cache_dir: str | Path | None = None) -> Path:
@@ -97,15 +99,25 @@ def codec_pointed_to(repository: str, *, cache_dir: str | Path | None = None) ->
     Raises:
         InvalidCheckpoint: neither is on this machine or can be fetched.
     """
+    if (found := _in_transformers_layout(repository, cache_dir)) is not None:
+        return found
     try:
-        return _transformers_weights(repository, cache_dir)
-    except InvalidCheckpoint:
         return from_hub(repository, CODEC_FILES[-1], cache_dir=_cache(cache_dir))
+    except InvalidCheckpoint as error:
+        raise InvalidCheckpoint(
+            f"The codec's file points to {repository}, which is not on this machine and cannot be"
+            " fetched. Go online once, or name a directory that holds"
+            f" {' and '.join(TRANSFORMERS_FILES)} of it instead."
+        ) from error
 
 
-def _transformers_weights(repository: str, cache_dir: str | Path | None) -> Path:
+def _in_transformers_layout(repository: str, cache_dir: str | Path | None) -> Path | None:
+    """Return the weights of a repository, its configuration beside them, or None."""
     cache = _cache(cache_dir)
-    return [from_hub(repository, name, cache_dir=cache) for name in TRANSFORMERS_FILES][-1]
+    try:
+        return [from_hub(repository, name, cache_dir=cache) for name in TRANSFORMERS_FILES][-1]
+    except InvalidCheckpoint:
+        return None
 
 
 def _cache(cache_dir: str | Path | None) -> str | Path | None:
