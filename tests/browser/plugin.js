@@ -28,6 +28,18 @@ async function ask(socket, request, payload, answer) {
   return answered;
 }
 
+// A first bang, then on from its end, then another try of that.
+async function continued(socket, audio) {
+  const tame = { model_name: "thepatch/vanya_ai_dnb_0.1", description: "drums, percussion", top_k: 150 };
+  const bang = { ...tame, audio_data: audio, prompt_duration: 6 };
+  const made = await ask(socket, "process_audio_request", bang, "audio_processed");
+  const song = { ...tame, session_id: made.session_id, prompt_duration: 10 };
+  const more = { ...song, audio_data: made.audio_data };
+  await ask(socket, "continue_music_request", more, "music_continued");
+  await ask(socket, "retry_music_request", song, "music_retried");
+  await ask(socket, "cleanup_session_request", { session_id: made.session_id }, "cleanup_complete");
+}
+
 async function main() {
   const audio = fs.readFileSync(file).toString("base64");
   const order = { audio_data: audio, variation: "celtic", session_id: null, flowstep: 0.13 };
@@ -44,6 +56,8 @@ async function main() {
   socket.disconnect();
   socket = await connected();
   await ask(socket, "verify_session", session, "audio_transformed");
+
+  await continued(socket, audio);
 
   await ask(socket, "transform_audio_request", { ...order, variation: "kazoo" }, "error");
   await ask(socket, "cleanup_session_request", session, "cleanup_complete");

@@ -15,12 +15,12 @@ from tests.http.legacy.stage import check_message
 from tests.system.site import Site
 
 SCRIPT = Path(__file__).with_name("plugin.js")
-CONVERSATION_SECONDS = 60
+CONVERSATION_SECONDS = 100
 
 
 @pytest.fixture(name="heard", scope="module")
 def _heard(site: Site, node_modules: Path) -> list[tuple[str, dict[str, Any]]]:
-    """Hold one long conversation: transform, undo, crop, break, verify, fail, clean up."""
+    """Hold one long conversation: transform, undo, crop, break, verify, go on, fail, clean up."""
     file = site.yard.directory / "riff.wav"
     file.write_bytes(sounds.wav(30, rate=44_100, channels=2))
     done = subprocess.run(
@@ -55,6 +55,18 @@ def test_it_finds_its_way_back(heard: list[tuple[str, dict[str, Any]]]) -> None:
     assert 2 == names.count("audio_transformed")
     assert undone < cropped < len(names) - 1 - names[::-1].index("audio_transformed")
     assert "cleanup_complete" == names[-1]
+
+
+def test_music_goes_on(heard: list[tuple[str, dict[str, Any]]]) -> None:
+    """Half a minute, then 20 s more, then another 20 s in their place, all in one session."""
+    told = dict(heard)
+    lengths = {
+        name: codec.decode(pybase64.b64decode(told[name]["audio_data"])).seconds
+        for name in ("audio_processed", "music_continued", "music_retried")
+    }
+
+    assert {"audio_processed": 30.0, "music_continued": 50.0, "music_retried": 50.0} == lengths
+    assert 1 == len({told[name]["session_id"] for name in lengths})
 
 
 def test_everything_it_heard_is_in_the_vocabulary(heard: list[tuple[str, dict[str, Any]]]) -> None:

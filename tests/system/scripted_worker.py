@@ -14,7 +14,15 @@ import numpy as np
 from server import bootstrap
 from server.config import Settings
 from server.engines.catalog import Availability, EngineCard
-from server.engines.protocols import Brief, OnPreview, OnStep, Transformation, tell_nobody
+from server.engines.protocols import (
+    Brief,
+    Continuation,
+    OnPreview,
+    OnStep,
+    Sampling,
+    Transformation,
+    tell_nobody,
+)
 from server.media.clip import Clip
 
 STEPS = 8
@@ -22,7 +30,7 @@ STEP_SECONDS = 0.02
 
 
 class Halving:
-    """Halves the level of a clip, in eight steps."""
+    """Halves the level of a clip, or goes on with a hum, in eight steps."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -37,11 +45,24 @@ class Halving:
     ) -> list[Transformation]:
         """Do it, half way only until it is let go."""
         del on_preview
+        self._step(on_step)
+        half = clip.with_samples(clip.samples * np.float32(0.5))
+        return [Transformation(clip=half) for _ in briefs]
+
+    def continue_music(
+        self, clip: Clip, brief: Brief, sampling: Sampling, *, seconds: float, on_step: OnStep
+    ) -> Continuation:
+        """Do it, half way only until it is let go."""
+        del brief, sampling
+        self._step(on_step)
+        at = np.arange(round((seconds + 1) * clip.sample_rate)) / clip.sample_rate
+        hum = np.tile(0.1 * np.sin(2 * np.pi * 110 * at), (clip.channels, 1))
+        return Continuation(clip=clip.with_samples(np.hstack((clip.samples, hum))))
+
+    def _step(self, on_step: OnStep) -> None:
         for done in range(1, STEPS + 1):
             _wait_while(self._folder / "held", on_step, done=done if done > STEPS // 2 else 0)
             on_step(done, STEPS)
-        half = clip.with_samples(clip.samples * np.float32(0.5))
-        return [Transformation(clip=half) for _ in briefs]
 
 
 def open_engine(settings: Settings, *, on_step: OnStep = tell_nobody) -> Halving:
@@ -68,8 +89,8 @@ ENGINES: Mapping[str, EngineCard] = {
     "arranger": EngineCard(
         name="arranger",
         module="tests.system.scripted_worker",
-        offers=frozenset({"transforms"}),
-        summary="Halves the level.",
+        offers=frozenset({"transforms", "continues"}),
+        summary="Halves the level, or hums.",
         licence="MIT",
     )
 }
