@@ -35,6 +35,8 @@ class Shape:
     activation: str = "snake"
     true_skip: bool = True
     kernel_size: int = 7
+    causal: bool = False
+    trim_right_ratio: float = 1.0
 
 
 @functools.lru_cache(maxsize=4)
@@ -68,6 +70,13 @@ shapes = st.builds(
     activation=st.sampled_from(["snake", "ELU"]),
     true_skip=st.booleans(),
     kernel_size=st.integers(1, 7),
+) | st.builds(
+    Shape,
+    ratios=st.lists(st.integers(1, 6), min_size=1, max_size=3).map(tuple),
+    activation=st.just("ELU"),
+    pad_mode=st.sampled_from(["reflect", "constant"]),
+    causal=st.just(value=True),
+    trim_right_ratio=st.sampled_from([0.0, 0.5, 1.0]),
 )
 rows = st.integers(1, 3)
 tiles = st.integers(1, 12)
