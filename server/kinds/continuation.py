@@ -59,7 +59,7 @@ class Spec(Sampled):
     join: Literal["exact", "beat"] = Field(
         "exact",
         description="exact: everything up to the join is kept. beat: the join moves back to the "
-        "last downbeat, so that a loop goes on in time.",
+        "last beat, so that a loop goes on in time.",
     )
     most_takes: limits.Takes = Field(
         3, description="How often it may be played, should there be silence or a sudden end."

@@ -30,7 +30,7 @@ LARGEST_LAG_MS = 15.0
 """Above that a listener hears the beat stumble, and the new music is moved."""
 
 ON_BEAT_SECONDS = 0.03
-"""A source that ends so near to where its next bar begins, ends on it."""
+"""A source that ends so near to where its next beat would be, ends on it."""
 
 MIXED_DOWN = "The source is mono, so what is new is mixed down to mono."
 LOSSY = "This format changes every sample a little, what was kept as well."
@@ -47,7 +47,7 @@ class Place:
         ground: the source, what is kept of it and what an engine hears.
         beats: of what is kept, in seconds; None where none are heard.
         bpm: of them.
-        moved_seconds: by how much the join was moved back to a downbeat.
+        moved_seconds: by how much the join was moved back to a beat.
         notices: what the musician should know of all that.
     """
 
@@ -93,7 +93,7 @@ def place(
     on_beat: bool = False,
     bpm: float | None = None,
 ) -> Place:
-    """Return where music goes on: at `end_seconds` or at the last downbeat before it.
+    """Return where music goes on: at `end_seconds` or at the last beat before it.
 
     An engine hears `heard_seconds` before that, or what there is.
     """
@@ -103,10 +103,10 @@ def place(
     source, notices = insertions.prepared(source)
     rate = source.sample_rate
     asked = min(round(end_seconds * rate), source.length)
-    beats, downbeats, tempo = _heard(source, asked, bpm)
+    beats, tempo = _heard(source, asked, bpm)
     end = asked
-    if on_beat and downbeats:
-        end = _last(downbeats, asked, rate)
+    if on_beat and beats and tempo:
+        end = _last(beats, 60.0 / tempo, asked, rate)
     elif on_beat:
         notices = (*notices, NO_BEAT)
     heard = min(round(heard_seconds * rate), end)
@@ -118,27 +118,22 @@ def place(
 
 def _heard(
     source: Clip, end: int, bpm: float | None
-) -> tuple[tuple[float, ...] | None, tuple[float, ...], float | None]:
-    """Return beats, downbeats and tempo of the last seconds before an end."""
+) -> tuple[tuple[float, ...] | None, float | None]:
+    """Return beats and tempo of the last seconds before an end; None where there are none."""
     from server.media import grid  # noqa: PLC0415 - as above
 
     start = max(0, end - round(HEARD_SECONDS * source.sample_rate))
     found = grid.listen(cut(source, Window(start, end)), bpm=bpm)
     if found is None:
-        return None, (), None
-    offset = start / source.sample_rate
-    beats = tuple(beat + offset for beat in found.beats)
-    downbeats = [beat + offset for beat in found.downbeats]
-    following = downbeats[-1] + found.bar_seconds if downbeats else offset
-    return beats, (*downbeats, following), found.bpm
+        return None, None
+    return tuple(beat + start / source.sample_rate for beat in found.beats), found.bpm
 
 
-def _last(downbeats: Sequence[float], end: int, sample_rate: int) -> int:
-    """Return the last downbeat up to an end, or the end where the next bar would begin there."""
-    if abs(downbeats[-1] * sample_rate - end) <= ON_BEAT_SECONDS * sample_rate:
+def _last(beats: Sequence[float], period: float, end: int, sample_rate: int) -> int:
+    """Return the last beat up to an end; the end itself where the next one would be there."""
+    if abs((beats[-1] + period) * sample_rate - end) <= ON_BEAT_SECONDS * sample_rate:
         return end
-    before = [beat for beat in downbeats if 0 < round(beat * sample_rate) <= end]
-    return round(before[-1] * sample_rate) if before else end
+    return min(max(1, round(beats[-1] * sample_rate)), end)
 
 
 def judged(ground: "Ground", played: Continuation, length: int) -> "Sequence[Fault]":

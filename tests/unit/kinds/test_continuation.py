@@ -1,0 +1,159 @@
+"""What a continuation keeps, hears and adds."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from server import errors, kinds
+from server.jobs.kind import JobSpec
+from server.kinds import continuation, extensions
+from server.media.clip import Clip
+from server.media.window import Window, cut
+from tests import music
+
+SOURCE = "a" * 32
+
+
+def _spec(**parameters: Any) -> continuation.Spec:
+    spec: JobSpec = kinds.parse(continuation, {"source": SOURCE, **parameters})
+    assert isinstance(spec, continuation.Spec)
+    return spec
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.floats(0.25, 300),
+    st.floats(1, 30),
+    st.sampled_from(["start", "end"]),
+    st.sampled_from(["total", "appended"]),
+    st.floats(0.25, 600),
+)
+def test_what_is_kept_and_what_is_new_are_the_whole(
+    source: float, prompt: float, prompt_from: str, named: str, seconds: float
+) -> None:
+    """And something is always new: else the order is refused by the length that was named."""
+    lengths = {f"{named}_seconds": seconds}
+    spec = _spec(prompt_from=prompt_from, prompt_duration=prompt, **lengths)
+    kept = spec.kept_seconds(source)
+    is_possible = named == "appended" or seconds - kept >= 0.25
+
+    if not is_possible:
+        with pytest.raises(errors.InvalidInput) as caught:
+            spec.check_source(source)
+        assert "total_seconds" == caught.value.field
+        return
+    spec.check_source(source)
+
+    assert 0 < kept <= source
+    assert spec.appended_to(kept) >= 0.25
+    whole = seconds if named == "total" else kept + seconds
+    assert whole == pytest.approx(kept + spec.appended_to(kept))
+
+
+@pytest.mark.parametrize("prompt", [1, 6, 29.75])
+def test_without_a_length_prompt_and_new_music_are_half_a_minute(prompt: float) -> None:
+    assert 30 - prompt == _spec(prompt_duration=prompt).appended_to(100)
+
+
+def test_a_window_decides_alone_what_is_heard_and_kept() -> None:
+    spec = _spec(prompt_window=[3, 5], prompt_from="start", prompt_duration=9)
+
+    assert (2.0, 5.0, 28.0) == (spec.prompt_seconds, spec.kept_seconds(60), spec.appended_to(5))
+    assert (28.0, 32.0) == (spec.work_seconds(60), spec.kept_seconds(60) + 27)
+
+
+def test_each_take_has_a_seed_of_its_own() -> None:
+    spec = _spec(seed=5, prompt="strings", bpm=90)
+
+    assert [5, 6] == [spec.brief(take).seed for take in (0, 1)]
+    assert ("strings", True, 90.0) == (
+        spec.brief().prompt,
+        spec.brief().is_custom,
+        spec.brief().bpm,
+    )
+
+
+# Where it goes on
+
+
+def _band(seconds: float) -> Clip:
+    clip = music.band(seconds=20.0, sample_rate=22050).clip
+    return cut(clip, Window(0, round(seconds * clip.sample_rate)))
+
+
+@pytest.mark.parametrize(("seconds", "kept"), [(9.3, 9.0), (8.0, 8.0), (7.98, 7.98)])
+def test_on_the_beat_the_join_is_a_beat(seconds: float, kept: float) -> None:
+    """A loop that ends where its next beat would be stays whole."""
+    where = extensions.place(_band(seconds), end_seconds=seconds, heard_seconds=4, on_beat=True)
+
+    assert kept == pytest.approx(where.ground.end / 22050, abs=0.02)
+    assert seconds - kept == pytest.approx(where.moved_seconds, abs=0.02)
+    assert 4 * 22050 == where.ground.prompt.length
+
+
+def test_only_what_is_kept_is_listened_to() -> None:
+    """What comes after the join in the source is not what the new music follows."""
+    band = _band(12.0)
+    other = band.samples.copy()
+    other[:, 8 * 22050 :] = music.noise(4.0, sample_rate=22050).samples
+
+    one, two = (
+        extensions.place(clip, end_seconds=8.0, heard_seconds=4)
+        for clip in (band, band.with_samples(other))
+    )
+
+    assert one.beats == two.beats
+    assert one.beats is not None
+
+
+def test_a_prompt_longer_than_the_sound_is_all_of_it() -> None:
+    where = extensions.place(_band(3.0), end_seconds=3.0, heard_seconds=6)
+
+    assert where.ground.end == where.ground.heard == 3 * 22050
+    assert (extensions.SHORT_PROMPT,) == where.notices
+
+
+def test_surround_sound_goes_on_in_its_first_two_channels() -> None:
+    clip = music.noise(2.0, sample_rate=16000, channels=6)
+
+    where = extensions.place(clip, end_seconds=2.0, heard_seconds=1)
+
+    assert 2 == where.ground.kept.channels
+    assert where.notices
+
+
+# In time
+
+
+@pytest.mark.parametrize("late_ms", [0.0, 35.0, -35.0])
+def test_music_that_is_late_is_moved_onto_the_beat(late_ms: float) -> None:
+    """Inside a beat too; negative control: music in time is left where it is."""
+    made = _extended(late_ms)
+
+    assert made.before.lag_ms is not None
+    assert made.after.lag_ms is not None
+    assert late_ms == pytest.approx(made.before.lag_ms, abs=10)
+    assert abs(made.after.lag_ms) <= 15
+    assert late_ms == pytest.approx(1000 * made.join.moved_seconds, abs=10)
+    assert (late_ms != 0.0) is bool(made.notices)
+
+
+def test_it_is_moved_no_further_than_the_crossfade() -> None:
+    """What is left of the lag is told."""
+    made = _extended(90.0)
+
+    assert 0.05 == pytest.approx(made.join.moved_seconds, abs=1e-4)
+    assert made.after.lag_ms is not None
+    assert 40 == pytest.approx(made.after.lag_ms, abs=12)
+
+
+def _extended(late_ms: float) -> extensions.Extended:
+    piece = music.band(seconds=20.0, sample_rate=22050).clip
+    late, at = round(late_ms / 1000 * 22050), round(9.3 * 22050)
+    where = extensions.place(piece, end_seconds=9.3, heard_seconds=4)
+    new = piece.samples[:, at - late :]
+    played = np.concatenate([where.ground.prompt.samples, new], axis=1)
+    return extensions.extended(where, piece.with_samples(played), 8 * 22050)
