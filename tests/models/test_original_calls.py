@@ -1,14 +1,20 @@
 """Programs written for the original package: its names, its argument names, its order of them."""
 
+import importlib
 import inspect
 from pathlib import Path
 
 import pytest
 import torch
-from audiocraft.models import FlowModel, MelodyFlow
-from audiocraft.models.loaders import load_compression_model, load_dit_model_melodyflow
+from audiocraft.models import FlowModel, LMModel, MelodyFlow, MusicGen
+from audiocraft.models.loaders import (
+    load_compression_model,
+    load_dit_model_melodyflow,
+    load_lm_model,
+)
 from audiocraft.modules.conditioners import ConditioningAttributes
 
+from tests.models import formula
 from tests.models.conftest import noise
 
 WORDS = "solo cello in a church"
@@ -42,6 +48,34 @@ INVERSION = {"prompt": torch.zeros(1, 16, 8), "solver": "euler", "regularize": T
         (MelodyFlow.generate_audio, ["gen_tokens"]),
         (MelodyFlow.set_custom_progress_callback, ["progress_callback"]),
         (FlowModel.forward, ["z", "t", "condition_src", "condition_mask"]),
+        (
+            MusicGen.set_generation_params,
+            [
+                "use_sampling",
+                "top_k",
+                "top_p",
+                "temperature",
+                "duration",
+                "cfg_coef",
+                "cfg_coef_beta",
+                "two_step_cfg",
+                "extend_stride",
+            ],
+        ),
+        (MusicGen.generate, ["descriptions", "progress", "return_tokens"]),
+        (MusicGen.generate_unconditional, ["num_samples", "progress", "return_tokens"]),
+        (
+            MusicGen.generate_continuation,
+            ["prompt", "prompt_sample_rate", "descriptions", "progress", "return_tokens"],
+        ),
+        (
+            MusicGen.generate_with_chroma,
+            ["descriptions", "melody_wavs", "melody_sample_rate", "progress", "return_tokens"],
+        ),
+        (MusicGen.generate_audio, ["gen_tokens"]),
+        (MusicGen.set_custom_progress_callback, ["progress_callback"]),
+        (LMModel.forward, ["sequence", "conditions", "condition_tensors"]),
+        (LMModel.generate, ["prompt", "conditions", "num_samples", "max_gen_len"]),
     ],
 )
 def test_arguments_have_the_originals_names_and_order(method: object, names: list[str]) -> None:
@@ -49,6 +83,60 @@ def test_arguments_have_the_originals_names_and_order(method: object, names: lis
     positional = [each.name for each in parameters if each.kind is each.POSITIONAL_OR_KEYWORD]
 
     assert ["self", *names] == positional
+
+
+@pytest.mark.parametrize(
+    ("module", "names"),
+    [
+        ("models", "MusicGen MelodyFlow EncodecModel CompressionModel LMModel"),
+        ("models.musicgen", "MusicGen"),
+        ("models.genmodel", "BaseGenModel"),
+        ("models.loaders", "load_lm_model load_compression_model load_dit_model_melodyflow"),
+        ("models.lm", "LMModel LMOutput"),
+        ("models.encodec", "CompressionModel EncodecModel InterleaveStereoCompressionModel"),
+        ("modules.codebooks_patterns", "CodebooksPatternProvider DelayedPatternProvider Pattern"),
+        ("modules.codebooks_patterns", "ParallelPatternProvider UnrolledPatternProvider"),
+        ("modules.codebooks_patterns", "CoarseFirstPattern MusicLMPattern LayoutCoord"),
+        ("modules.conditioners", "ConditioningAttributes ConditioningProvider ConditionFuser"),
+        ("modules.conditioners", "T5Conditioner ChromaStemConditioner WavCondition nullify_wav"),
+        ("modules.chroma", "ChromaExtractor"),
+        ("quantization", "BaseQuantizer QuantizedResult DummyQuantizer ResidualVectorQuantizer"),
+        ("data.audio_utils", "convert_audio convert_audio_channels"),
+    ],
+)
+def test_what_programs_import_is_there(module: str, names: str) -> None:
+    there = vars(importlib.import_module(f"audiocraft.{module}"))
+
+    assert not set(names.split()) - set(there)
+
+
+def test_a_backend_continues_audio_and_hears_of_every_token(
+    tmp_path: Path, text_encoder: Path
+) -> None:
+    """As written for the original: `get_pretrained`, choices, callback, continuation, its start."""
+    folder = formula.write_musicgen_checkpoint(
+        tmp_path, changes={"conditioners.description.t5.name": "t5-small"}
+    )
+    told: list[tuple[int, int]] = []
+    model = MusicGen.get_pretrained(str(folder), "cpu", text_encoder=text_encoder)
+    model.set_custom_progress_callback(lambda done, total: told.append((done, total)))
+    model.set_generation_params(
+        use_sampling=True, top_k=250, top_p=0.0, temperature=1.0, duration=0.4, cfg_coef=3
+    )
+
+    output = model.generate_continuation(
+        noise("loop", 1, 3200), prompt_sample_rate=32000, descriptions=[WORDS], progress=True
+    )
+    lm = load_lm_model(folder, "cpu")
+    attributes = [ConditioningAttributes(text={"description": None})]
+    codes = lm.generate(None, attributes, max_gen_len=5, use_sampling=True, top_k=10)
+
+    assert isinstance(output, torch.Tensor)
+    assert (1, 1, 12800) == output.cpu().shape
+    assert [(n, 18) for n in range(1, 19)] == told
+    assert (1, 4, 5) == codes.shape
+    assert (32000, 50.0, 1) == (model.sample_rate, model.frame_rate, model.audio_channels)
+    assert (30.0, "cpu") == (model.max_duration, model.device.type)
 
 
 def test_a_service_edits_and_hears_of_every_step(model: MelodyFlow) -> None:
