@@ -70,17 +70,18 @@ class _Checked:
     probe: Probe | None = None
 
 
-def once(key: str | None, sent: Submission) -> Once | None:
+def once(key: str | None, sent: Submission, *, asked_as: str = "") -> Once | None:
     """Return what tells a request that is sent again from a new one, None if it has no key.
 
-    Names are each owner's own.
+    Names are each owner's own. `asked_as` tells requests apart that have the same fields.
     """
     if key is None:
         return None
     # a part of a form may have no name, and None cannot be sorted among texts
     named = {str(name): value for name, value in sent.fields.items()}
     fields = json.dumps(named, sort_keys=True, default=repr).encode()
-    digest = hashlib.sha256(hashlib.sha256(fields).digest() + (sent.audio or b""))
+    parts = hashlib.sha256(fields + asked_as.encode()).digest()
+    digest = hashlib.sha256(parts + (sent.audio or b""))
     return Once(key=f"{callers.current().id or ''}:{key}", digest=digest.hexdigest())
 
 

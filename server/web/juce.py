@@ -171,7 +171,7 @@ def _of_path(path: SessionPath) -> str:
 
 def _submitted(act: Act, header: parsing.IdempotencyHeader) -> Response:
     with parsing.submission("audio_data") as sent:
-        once = intake.once(header.key, sent)
+        once = intake.once(header.key, sent, asked_as=act.name)
         job = intake.earlier(current(), once)
         if job is None:
             job = orders.submit(

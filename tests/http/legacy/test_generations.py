@@ -385,8 +385,11 @@ def test_the_same_request_under_a_key_is_one_generation(stage: Stage) -> None:
     ]
     stage.news.await_ending(receipts[0]["session_id"])
 
+    other = stage.world.client.post(f"/api/juce/{PROCESS}", json=body, headers=headers)
+
     assert receipts[0] == receipts[1]
     assert 1 == len(stage.world.engine.clips)
+    assert "key_reused" == stage.world.json(other, status=400)["code"]
 
 
 def test_when_the_queue_is_down_the_plugin_is_told(stage: Stage) -> None:
