@@ -12,12 +12,13 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from audiocraft.models.decoding import Rows, plainly
 from audiocraft.models.fused_lm import FusedLM
 from audiocraft.models.lm import LMConfig, LMModel
+from audiocraft.modules.causal import Past
 from audiocraft.modules.codebooks_patterns import DelayedPatternProvider
 from torch import Tensor, nn
 
@@ -34,6 +35,7 @@ _RUNS = 6
 """Steps of each kind, in turns: the least of their times is what other work disturbs least."""
 
 Row = tuple[str, ...]
+A = TypeVar("A")
 
 
 def rows() -> Iterator[Row]:
@@ -53,34 +55,46 @@ class _Pair:
     fused: FusedLM
     rows: Rows
 
-    def compared(self, history: int) -> tuple[Row, Row]:
-        """Measure what comes first, and then a step."""
-        before = torch.randint(SHAPE.card, (len(self.rows), SHAPE.n_q, history))
-        new = torch.randint(SHAPE.card, (_RUNS, len(self.rows), SHAPE.n_q, 1))
-        with self.fused.decoding(self.rows, LONGEST) as decode:
-            first = _milliseconds(lambda: decode(before))
-            past = getattr(decode, "past")  # noqa: B009 - of this decoder alone
-            with plainly(self.lm, self.rows, past) as plain:
-                timed = [(_timed(decode, tokens), _timed(plain, tokens)) for tokens in new]
-        (fused, answers), (slow, expected) = (
-            zip(*kind, strict=True) for kind in zip(*timed, strict=True)
-        )
-        error = max(float((a - e).abs().max()) for a, e in zip(answers, expected, strict=True))
-        return (
-            _row(f"{len(self.rows)} rows: {history} steps at once", None, first, None),
-            _row(f"{len(self.rows)} rows: a step after {history}", min(slow), min(fused), error),
-        )
+    def step_after(self, history: int) -> Row:
+        """Measure steps after so many, of a made-up past."""
+        config = self.lm.config
+        size = (len(self.rows), config.num_heads, history, config.dim // config.num_heads)
+        pairs = {n: (torch.randn(size), torch.randn(size)) for n in range(config.num_layers)}
+        tokens = torch.randint(config.card, (_RUNS, len(self.rows), config.n_q, 1))
+        fused, plain = list[float](), list[float]()
+        with (
+            self.fused.decoding(self.rows, LONGEST, Past(pairs)) as decode,
+            plainly(self.lm, self.rows, Past(pairs)) as naive,
+        ):
+            errors = [
+                _difference(_timed(decode, each, fused), _timed(naive, each, plain))
+                for each in tokens
+            ]
+        what = f"{_rows(self.rows)}, a step after {history}"
+        return _row(what, min(plain), min(fused), max(errors))
+
+    def steps_at_once(self, history: int) -> Row:
+        """Measure what comes before the first token of a continuation."""
+        tokens = torch.randint(self.lm.card, (len(self.rows), self.lm.n_q, history))
+        fused, plain = list[float](), list[float]()
+        with (
+            self.fused.decoding(self.rows, LONGEST) as decode,
+            plainly(self.lm, self.rows) as naive,
+        ):
+            error = _difference(_timed(decode, tokens, fused), _timed(naive, tokens, plain))
+        return _row(f"{_rows(self.rows)}, {history} at once", plain[0], fused[0], error)
 
 
 def _steps(lm: LMModel) -> Iterator[Row]:
-    fused = FusedLM(lm)
-    text = torch.randn(1, TOKENS, SHAPE.dim)
-    guided = Rows(samples=torch.arange(2), source=text)
+    arranging = list[float]()
+    fused = _timed(lambda _: FusedLM(lm), torch.empty(0), arranging)
+    guided = Rows(samples=torch.arange(2), source=torch.randn(1, TOKENS, SHAPE.dim))
     for history in HISTORIES:
-        first, step = _Pair(lm, fused, guided).compared(history)
-        yield first
-        yield step
-    yield _Pair(lm, fused, Rows(samples=torch.arange(1))).compared(500)[1]
+        yield _Pair(lm, fused, guided).step_after(history)
+    yield _Pair(lm, fused, Rows(samples=torch.arange(1))).step_after(500)
+    yield _Pair(lm, fused, Rows(samples=torch.arange(8))).step_after(50)
+    yield _Pair(lm, fused, guided).steps_at_once(250)
+    yield _row("Arranging the weights, once", None, arranging[0], None)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20  # Linux counts in KiB
     yield "Peak memory, all of this", "—", "—", "—", f"{peak:.1f} GiB"
 
@@ -94,27 +108,33 @@ def _on_card(lm: LMModel) -> Iterator[Row]:
         mask = torch.ones(count, TOKENS, device="cuda")
         text = torch.randn(count, TOKENS, SHAPE.dim, device="cuda")
 
-        def generate(given: Any = {"description": (text, mask)}) -> Tensor:  # noqa: B006
-            frames = 30 * STEPS_A_SECOND
-            return lm.generate(condition_tensors=given, max_gen_len=frames, top_k=250)
+        def generate(text: Tensor, mask: Tensor = mask) -> Tensor:
+            given = {"description": (text, mask)}
+            return lm.generate(condition_tensors=given, max_gen_len=30 * STEPS_A_SECOND)
 
-        generate()  # records
-        fused = _milliseconds(generate)
+        times = list[float]()
+        for _ in range(2):  # the first records
+            _timed(generate, text, times)
         what = f"{name}: 30 s of {count} together, target {1e3 * seconds:.0f} ms"
-        yield _row(what, None, fused, None)
+        yield _row(what, None, min(times), None)
 
 
-def _timed(decode: Callable[[Tensor], Tensor], tokens: Tensor) -> tuple[float, Tensor]:
-    answers: list[Tensor] = []
-    return _milliseconds(lambda: answers.append(decode(tokens))), answers[0]
-
-
-def _milliseconds(function: Callable[[], Any]) -> float:
+def _timed(function: Callable[[Tensor], A], given: Tensor, times: list[float]) -> A:
+    """Return the answer, and add to the times how many milliseconds it took."""
     _finish()
     began = time.perf_counter()
-    function()
+    answer = function(given)
     _finish()
-    return 1e3 * (time.perf_counter() - began)
+    times.append(1e3 * (time.perf_counter() - began))
+    return answer
+
+
+def _difference(one: Tensor, other: Tensor) -> float:
+    return float((one - other).abs().max())
+
+
+def _rows(rows: Rows) -> str:
+    return f"{len(rows)} row" + "s" * (len(rows) > 1)
 
 
 def _finish() -> None:

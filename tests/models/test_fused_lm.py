@@ -107,32 +107,26 @@ def test_logits_are_those_of_the_whole_however_it_is_cut(
     assert distance(logits, expected) < GATE
 
 
-def after_a_past(lm: LMModel, *, lost: int = 0, shifted: int = 0) -> tuple[Tensor, Tensor]:
-    """Return the logits after 9 steps and one, and those of a past that is not what was."""
-    fast = FusedLM(lm)
-    tokens = torch.arange(40).view(1, 4, 10)
-    with fast.decoding(Rows(samples=torch.arange(1)), 10) as decode:
-        decode(tokens[..., :9])
-        kept = getattr(decode, "past").pairs  # noqa: B009 - of this decoder alone
-        past = Past(
-            {
-                layer: tuple(x[:, :, lost:].roll(shifted, dims=2).clone() for x in pair)
-                for layer, pair in kept.items()
-            }
-        )
-        logits = decode(tokens[..., 9:])
-    with plainly(lm, Rows(samples=torch.arange(1)), past) as plain:
-        return logits, plain(tokens[..., 9:])
+def after_a_past(*, lost: int = 0) -> tuple[Tensor, Tensor]:
+    """Return the logits of one step after 9, by a past that may lack the first positions."""
+    lm, rows = language_model(), Rows(samples=torch.arange(1))
+    tokens, past = torch.arange(40).view(1, 4, 10), Past()
+    with plainly(lm, rows, past) as plain:
+        plain(tokens[..., :9])
+        kept = {layer: (k[:, :, lost:], v[:, :, lost:]) for layer, (k, v) in past.pairs.items()}
+        expected = plain(tokens[..., 9:])
+    with FusedLM(lm).decoding(rows, 10, Past(kept)) as decode:
+        return decode(tokens[..., 9:]), expected
 
 
-def test_what_is_kept_is_what_the_plain_decoder_keeps() -> None:
-    logits, expected = after_a_past(language_model())
+def test_a_step_goes_on_from_what_the_plain_decoder_kept() -> None:
+    logits, expected = after_a_past()
 
     assert distance(logits, expected) < GATE
 
 
 def test_the_gate_tells_a_past_that_is_off_by_one_position() -> None:
-    logits, other = after_a_past(language_model(), lost=1)
+    logits, other = after_a_past(lost=1)
 
     assert distance(logits, other) > 100 * GATE
 

@@ -114,25 +114,24 @@ class FusedLM:
         self._out_norm = self._norm(lm.out_norm)
 
     @contextmanager
-    def decoding(self, rows: Rows, steps: int) -> Iterator[Decoder]:
-        """Open a decoder; what is recorded for it serves later ones of the same shape."""
-        length, text = steps + rows.in_front, self._text(rows)
-        if not self._is_recorded:
-            yield _Run(
-                self, _Seat(self.places(len(rows), length), self.sinusoids(length), text), rows
-            )
-            return
-        seat = self._seat_for(len(rows), -(-length // _BUCKET), text)
+    def decoding(self, rows: Rows, steps: int, past: Past | None = None) -> Iterator[Decoder]:
+        """Open a decoder; what is recorded for it serves later ones of the same shape.
+
+        It may go on from what another one has kept.
+        """
+        seat = self._seat(len(rows), steps + rows.in_front, self._text(rows))
         try:
-            yield _Run(self, seat, rows)
+            yield _Run(self, seat, rows, past)
         finally:
-            if seat.places.nbytes <= _KEPT_BYTES:
+            if seat.graphs is not None and seat.places.nbytes <= _KEPT_BYTES:
                 self._kept.append(seat)
 
-    def _seat_for(self, rows: int, buckets: int, text: Tensor | None) -> "_Seat":
-        """Return a seat for recorded steps: the last one that was used where it fits."""
-        length = buckets * _BUCKET
-        kept = None
+    def _seat(self, rows: int, length: int, text: Tensor | None) -> "_Seat":
+        """Return a seat; for recorded steps the last one that was used, where it fits."""
+        if not self._is_recorded:
+            return _Seat(self.places(rows, length), self.sinusoids(length), text)
+        buckets = -(-length // _BUCKET)
+        length, kept = buckets * _BUCKET, None
         with suppress(IndexError):  # taken out while it is used: another thread makes its own
             kept = self._kept.pop()
         if kept is not None and kept.fits(rows, length, text):
@@ -281,15 +280,12 @@ class _Seat:
 class _Run:
     """A decoder over the memory of a seat."""
 
-    def __init__(self, lm: FusedLM, seat: _Seat, rows: Rows) -> None:
+    def __init__(self, lm: FusedLM, seat: _Seat, rows: Rows, past: Past | None) -> None:
         self._lm, self._seat, self._prefix = lm, seat, rows.prefix
-        self._done = 0
-
-    @property
-    def past(self) -> Past:
-        """What is kept so far, as the plain decoder keeps it."""
-        kept = self._seat.places[..., : self._done, :]
-        return Past({layer: (keys, values) for layer, (keys, values) in enumerate(kept)})
+        pairs = {} if past is None else past.pairs
+        self._done = 0 if past is None else past.length
+        for layer, pair in pairs.items():
+            seat.places[layer, :, :, :, : self._done] = torch.stack(pair)
 
     def __call__(self, tokens: Tensor) -> Tensor:
         """Take tokens `[R, K, S]` that follow; return the logits after them `[R, K, card]`."""
