@@ -5,7 +5,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Any
 
-from audiocraft.models import MusicGen, loaders
+from audiocraft.models import MusicGen, checkpoints, loaders
 
 from server import errors
 from server.config import Settings
@@ -68,11 +68,12 @@ def opened(found: Weights, held: Held, on_step: OnStep = tell_nobody) -> Opened:
     with loading.told():
         codec = loaders.load_compression_model(found.codec, held.place.name)
         on_step(2, STEPS)
-        lm = loaders.load_lm_model(found.model, held.place.name)
+        lm = loaders.lm_from(checkpoints.read(found.model), held.place.name)
+        lm.fuse(is_sole=True)
         on_step(3, STEPS)
         lm.condition_provider.description.use_encoder(found.text_encoder)
         MusicGen(found.name, codec, lm)  # refuses what does not go together
-    precision = str(next(iter(lm.parameters())).dtype).removeprefix("torch.")
+    precision = str(lm.out_norm.weight.dtype).removeprefix("torch.")
     on_step(4, STEPS)
     return Opened(codec=codec, lm=lm, identity=dict(loading.identity(found, held, precision)))
 
