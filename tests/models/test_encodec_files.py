@@ -177,13 +177,17 @@ def test_a_codec_that_is_not_supported_is_refused_by_name(
         {"compression_model_n_q": "all"},
         {"compression_model_n_q": 0},
         {"interleave_stereo_codebooks": {"use": "${nowhere}"}},
+        {"transformer_lm": {"n_q": 4, "card": 4}},
+        {"transformer_lm": {"n_q": 2, "card": 8}},
+        {"transformer_lm": {"n_q": 2}},
+        {"transformer_lm": {"n_q": 1, "card": 4}, "channels": 2},
     ],
     ids=str,
 )
 def test_a_language_model_that_does_not_fit_its_codec_is_a_sentence(
     tmp_path: Path, config: dict[str, Any]
 ) -> None:
-    """The first one wants two channels of a codec that has two itself."""
+    """Those that name channels are of a codec with two of them, and no codebooks."""
     stereo = loaders.load_compression_model(formula.write_checkpoint(tmp_path))
     mono = loaders.codec_from(checkpoint_of(SMALL))
 

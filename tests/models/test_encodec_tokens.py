@@ -238,6 +238,8 @@ def test_what_a_stereo_codec_cannot_do_is_refused(tokens: EncodecModel) -> None:
         ({"interleave_stereo_codebooks": {"use": True, "per_timestep": False}}, 2, 8),
         ({"interleave_stereo_codebooks": {"use": True, "per_timestep": True}}, 2, 4),
         ({"interleave_stereo_codebooks": {"use": "${channels}"}, "channels": 2}, 2, 8),
+        ({"transformer_lm": {"n_q": 4, "card": 64}}, 1, 4),
+        ({"transformer_lm": {"n_q": 2, "card": 64}, "compression_model_n_q": 2}, 1, 2),
     ],
     ids=str,
 )

@@ -48,6 +48,7 @@ _TRAINING = (
     *("q_dropout", "decay", "kmeans_init", "kmeans_iters", "threshold_ema_dead_code"),
     *("orthogonal_reg_weight", "orthogonal_reg_active_codes_only", "orthogonal_reg_max_codes"),
 )
+_DEFAULT_CARD = 1024  # of a language model that does not say
 _MOST_RATIOS = 8
 _MOST_CODEBOOKS = 128
 _MOST_BINS = 2**20
@@ -129,7 +130,22 @@ def wrapped(codec: CompressionModel, checkpoint: Checkpoint) -> CompressionModel
             codec.set_num_codebooks(count)
     except (ValueError, AttributeError) as error:
         raise InvalidCheckpoint(f"The model does not fit the codec beside it: {error}.") from error
+    _refuse_other_tokens(codec, checkpoint)
     return codec
+
+
+def _refuse_other_tokens(codec: CompressionModel, checkpoint: Checkpoint) -> None:
+    """Insist that both count codes alike: to a device, a code that is not there is fatal."""
+    if lookup(checkpoint.config, "transformer_lm.n_q") is None:
+        return
+    settings = checkpoint.section("transformer_lm")
+    theirs = settings["n_q"], settings.get("card", _DEFAULT_CARD)
+    ours = codec.num_codebooks, getattr(codec, "cardinality", "no")
+    if theirs != ours:
+        raise InvalidCheckpoint(
+            "The model does not fit the codec beside it: it has {} codebooks of {} codes, and the"
+            " codec {} of {}.".format(*theirs, *ours)
+        )
 
 
 def seanet(settings: Mapping[str, Any]) -> SEANetConfig:
