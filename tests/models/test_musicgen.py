@@ -274,10 +274,40 @@ def test_two_channels_are_two_rows_of_the_codec(tmp_path: Path) -> None:
     assert (1, 2, 9600) == continued.shape
 
 
+def test_two_channels_may_have_their_frames_in_turn(tmp_path: Path) -> None:
+    """Twice as many frames a second, of as many codebooks as the codec has."""
+    stereo = {"use": True, "per_timestep": True}
+    folder = formula.write_musicgen_checkpoint(
+        tmp_path, changes={"channels": 2, "interleave_stereo_codebooks": stereo}
+    )
+    model = MusicGen.get_pretrained(folder, "cpu")
+    model.set_generation_params(use_sampling=False, duration=0.2)
+
+    audio, tokens = model.generate([None], return_tokens=True)
+
+    assert ((1, 2, 6400), (1, 4, 20), 100.0) == (audio.shape, tokens.shape, model.frame_rate)
+
+
+def test_sound_longer_than_the_window_is_decoded_in_tiles_without_another_result(
+    parts: MusicGen,
+) -> None:
+    model = MusicGen("tiny", parts.compression_model, parts.lm, max_duration=0.4)
+    tokens = torch.randint(0, 64, (1, 4, 70), generator=torch.Generator().manual_seed(1))
+
+    tiled, whole = model.generate_audio(tokens), parts.generate_audio(tokens)
+
+    torch.testing.assert_close(tiled, whole, atol=GATE, rtol=0)
+    prompt = noise("long", 1, 1, 44800) * 0.1
+    assert model.encode_prompt(prompt, 32000).equal(parts.encode_prompt(prompt, 32000))
+
+
 def test_a_codec_of_other_tokens_is_refused(parts: MusicGen, tmp_path: Path) -> None:
     folder = formula.write_musicgen_checkpoint(tmp_path, changes={"transformer_lm.card": 32})
     lm = loaders.load_lm_model(folder)
 
+    with pytest.raises(ValueError, match="64"):
+        MusicGen("mixed", parts.compression_model, lm)
+    lm.cfg = None  # as where the parts come from no file
     with pytest.raises(ValueError, match="4 codebooks of 64 tokens"):
         MusicGen("mixed", parts.compression_model, lm)
 

@@ -16,6 +16,7 @@ from audiocraft.models.compression import CompressionModel
 from audiocraft.models.genmodel import BaseGenModel
 from audiocraft.models.lm import LMModel
 from audiocraft.models.solvers import OnStep
+from audiocraft.models.stereo import InterleaveStereoCompressionModel
 from audiocraft.models.stretches import Run, stretches
 from audiocraft.modules.conditioners import ConditioningAttributes, WavCondition
 from audiocraft.modules.sampling import Choice
@@ -55,7 +56,7 @@ class MusicGen(BaseGenModel):
         codec, window = compression_model, max_duration
         if lm.cfg is not None:
             window = window or configurations.window_of(lm.cfg)
-            if codec.num_codebooks != lm.n_q:
+            if not isinstance(codec, InterleaveStereoCompressionModel):
                 codec = loaders.get_wrapped_compression_model(codec, lm.cfg)
         super().__init__(name, codec, lm, window)
         if (codec.num_codebooks, codec.cardinality) != (lm.n_q, lm.card):
@@ -243,7 +244,8 @@ class MusicGen(BaseGenModel):
         wav = convert_prompt(
             prompt.to(self.device).float(), int(sample_rate), self.sample_rate, self.audio_channels
         )
-        codes, _ = self.compression_model.encode(wav)
+        tile = self._tile(wav.shape[-1] / self.sample_rate)
+        codes, _ = self.compression_model.encode(wav, tile_frames=tile)
         return codes
 
     @torch.no_grad()
@@ -255,7 +257,8 @@ class MusicGen(BaseGenModel):
         """
         if gen_tokens.dim() != 3:
             raise ValueError(f"tokens are [B, K, T], not {list(gen_tokens.shape)}")
-        return self.compression_model.decode(gen_tokens, None)
+        tile = self._tile(gen_tokens.shape[-1] / self.frame_rate)
+        return self.compression_model.decode(gen_tokens, None, tile_frames=tile)
 
     @torch.no_grad()
     def _played(
@@ -331,6 +334,10 @@ class MusicGen(BaseGenModel):
         bar = self._on_step(progress=progress and own is None)
         follow = bar if own is None else _nothing
         return Run(on_step=on_step or follow, on_token=own, generator=generator)
+
+    def _tile(self, seconds: float) -> int | None:
+        """Return how many frames the codec works on at a time: memory grows no further."""
+        return None if seconds <= self.max_duration else self._frames(self.max_duration)
 
     def _frames(self, seconds: float) -> int:
         return int(seconds * self.frame_rate + _ROUNDING)
