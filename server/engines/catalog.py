@@ -70,7 +70,7 @@ _CARDS = (
     EngineCard(
         name="arranger",
         module="server.engines.arranger.engine",
-        offers=frozenset({"transforms", "inpaints", "continues"}),
+        offers=frozenset({"transforms", "inpaints", "continues", "generates"}),
         summary=(
             "Hears the notes, chords and drums of a clip and plays them with other instruments, "
             "on the CPU."

@@ -210,3 +210,10 @@ def _moved_into_place(unpacked: Path, folder: Path) -> Fetched:
 
 def _asset_folder(data_dir: Path) -> Path:
     return data_dir / "assets"
+
+
+def bank_title(path: Path | None) -> str:
+    """Return what to call the bank before clients, who are told no paths."""
+    if path is None:
+        return "synthesized"
+    return "FluidR3Mono" if path.name.startswith("FluidR3Mono") else "General MIDI"

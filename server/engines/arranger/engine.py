@@ -5,7 +5,7 @@ knows its own business: `listen`, `prompt`, `orchestrate`, `render`, `blend`.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -14,7 +14,7 @@ import numpy as np
 
 from server.config import Settings
 from server.engines.arranger import assets, blend, orchestrate, prompt, reports
-from server.engines.arranger.continuing import going
+from server.engines.arranger.continuing import going, sketch
 from server.engines.arranger.ear import Ear
 from server.engines.arranger.inpainting import paint
 from server.engines.arranger.listening.transcribe import open_transcriber
@@ -92,7 +92,7 @@ class Arranger:
         self._orchestra = Orchestra(bank.path)
         self._assets_used = {
             "transcription": "basic-pitch" if model.is_available else "spectral",
-            "sound_bank": _bank_name(bank.path),
+            "sound_bank": assets.bank_title(bank.path),
         }
         lacks = {NO_NETWORK: model.is_available, NO_BANK: bank.is_available}
         self._lacks = tuple(notice for notice, is_there in lacks.items() if not is_there)
@@ -178,7 +178,7 @@ class Arranger:
             errors.EngineFailed: the clip is silent.
         """
         del sampling
-        reading = _reading(brief) if brief.variation is not None or brief.prompt.strip() else None
+        reading = _reading(brief)
         result = going.go_on(
             clip,
             brief,
@@ -188,14 +188,31 @@ class Arranger:
             orchestra=self._orchestra,
             on_step=on_step,
         )
+        return self._continuation(result, replace(reading, guessed=None))
+
+    def generate(
+        self, brief: Brief, sampling: Sampling, *, seconds: float, on_step: OnStep
+    ) -> Continuation:
+        """Return at least `seconds` of music from words alone: a sketch, and it says so.
+
+        Written to the end of a bar, which rings out beyond it. Stereo at 44.1 kHz.
+
+        Raises:
+            errors.InvalidInput: it would be too long, names `seconds`.
+        """
+        del sampling
+        result, reading = sketch.sketch(
+            brief, _reading(brief), self._orchestra, seconds=seconds, on_step=on_step
+        )
         return self._continuation(result, reading)
 
-    def _continuation(self, result: going.Going, reading: Reading | None) -> Continuation:
+    def _continuation(self, result: going.Going, reading: Reading) -> Continuation:
         return Continuation(
             clip=result.clip,
             heard={**result.heard, **self._assets_used},
-            understood=reading.understood if reading is not None else (),
-            ignored=reading.ignored if reading is not None else (),
+            understood=reading.understood,
+            ignored=reading.ignored,
+            guessed=reading.guessed,
             notices=(*result.notices, *self._lacks),
             model={"name": "arranger", **self._assets_used, "device": "cpu"},
             made=result.made,
@@ -292,13 +309,6 @@ class Arranger:
         result = mastering.finished(matched, like=clip)
         on_step(STEPS, STEPS)
         return result
-
-
-def _bank_name(path: Path | None) -> str:
-    """Return what to call the bank before clients, who are told no paths."""
-    if path is None:
-        return "synthesized"
-    return "FluidR3Mono" if path.name.startswith("FluidR3Mono") else "General MIDI"
 
 
 def _plan(clip: Clip, brief: Brief) -> _Plan:

@@ -101,14 +101,16 @@ def check(clip: Clip, seconds: float) -> None:
 def go_on(
     clip: Clip,
     brief: Brief,
-    reading: Reading | None,
+    reading: Reading,
     *,
     seconds: float,
     transcriber: Transcriber,
     orchestra: Orchestra,
     on_step: OnStep,
 ) -> Going:
-    """Return the clip and at least `seconds` more; `reading` is None where no words say who plays.
+    """Return the clip and at least `seconds` more.
+
+    Where the reading is a guess, the voices play that sound most like the clip.
 
     Raises:
         errors.InvalidInput: it would be too long, names `seconds`.
@@ -182,7 +184,7 @@ def _played(
     clip: Clip,
     ahead: Horizon,
     seed: int,
-    reading: Reading | None,
+    reading: Reading,
     orchestra: Orchestra,
     seconds: float,
     on_step: OnStep,
@@ -198,23 +200,21 @@ def _played(
         clip=result,
         heard=paint.heard_facts(ahead.context),
         made={"way": "music", **facts, **_facts(ahead, written)},
-        notices=_notices(ahead.context, is_nearest=reading is None or reading.guessed is not None),
+        notices=_notices(ahead.context, is_nearest=reading.guessed is not None),
     )
 
 
 def _chosen(
-    ahead: Horizon, reading: Reading | None, orchestra: Orchestra, seed: int, on_step: OnStep
+    ahead: Horizon, reading: Reading, orchestra: Orchestra, seed: int, on_step: OnStep
 ) -> tuple[Reading, dict[str, Any]]:
     """Return who plays: those the words name, or those who sound most like the clip.
 
     Words that name nobody may still say how: their effects are kept.
     """
-    if reading is not None and reading.guessed is None:
+    if reading.guessed is None:
         return reading, {}
     found = ensemble.nearest(ahead.recent, ahead.context, orchestra, seed=seed, on_step=on_step)
     arrangement = found.arrangement
-    if reading is None:
-        return Reading(arrangement=arrangement, understood=(), ignored=()), found.facts
     if reading.understood:
         arrangement = arrangement.model_copy(update={"effects": reading.arrangement.effects})
     return replace(reading, arrangement=arrangement, guessed=None), found.facts
@@ -229,8 +229,8 @@ def write(ahead: Horizon, reading: Reading, seconds: float, seed: int) -> _Writi
     notes: tuple[Note, ...] = ()
     if context.is_pitched:
         lead = partial(motifs.write, told=motifs.heard(_last_bars(ahead)))
-        notes = _ringing(compose.write(section, seed, lead=lead), section)
-    heard = _as_heard(section, notes, hits)
+        notes = ringing(compose.write(section, seed, lead=lead), section)
+    heard = as_heard(section, notes, hits)
     arrangement = parts.drummed(reading, section)
     score = orchestrate.arrange(heard, arrangement, strength=1.0, seed=seed)
     score = replace(score, parts=ensemble.apart(score.parts))
@@ -264,7 +264,7 @@ def _last_bars(ahead: Horizon) -> Context:
     return replace(ahead.context, notes=notes)
 
 
-def _ringing(notes: tuple[Note, ...], section: Section) -> tuple[Note, ...]:
+def ringing(notes: tuple[Note, ...], section: Section) -> tuple[Note, ...]:
     """Let what sounds at the end ring out."""
     last = section.span.end - _RINGS_BEATS * section.beat_seconds
     return tuple(
@@ -275,7 +275,7 @@ def _ringing(notes: tuple[Note, ...], section: Section) -> tuple[Note, ...]:
     )
 
 
-def _as_heard(section: Section, notes: tuple[Note, ...], hits: tuple[DrumHit, ...]) -> Heard:
+def as_heard(section: Section, notes: tuple[Note, ...], hits: tuple[DrumHit, ...]) -> Heard:
     """Return the writing as what would have been heard, with room to ring but no beats in it."""
     span = Span(section.span.start, section.span.end + RING_SECONDS)
     chords = section.chords
@@ -296,12 +296,12 @@ def _joined(clip: Clip, ahead: Horizon, mix: Samples, written: _Writing) -> Clip
     first = round((ahead.recent.seconds - written.section.span.start) * rate) - margin
     length = round((written.end_seconds + RING_SECONDS - ahead.recent.seconds) * rate) + margin
     new = fit_length(played.samples[:, max(first, 0) :], length)
-    levelled = _levelled(_faded(Clip(new, rate)), ahead.recent)
+    levelled = _levelled(faded(Clip(new, rate)), ahead.recent)
     kept = source.samples[:, : source.length - margin]
     return source.with_samples(np.concatenate([kept, levelled.samples], axis=1))
 
 
-def _faded(new: Clip) -> Clip:
+def faded(new: Clip) -> Clip:
     """Return the sound with its ring faded away, along a curve that a room would take."""
     ring = min(round(RING_SECONDS * new.sample_rate), new.length)
     gains = np.cos(0.5 * np.pi * (np.arange(ring) + 0.5) / ring) ** 2
@@ -350,7 +350,14 @@ def _facts(ahead: Horizon, written: _Writing) -> dict[str, Any]:
             for beat in ahead.context.beats.times
             if join - 1e-3 <= beat < written.end_seconds - 1e-3
         ],
-        "notes_per_part": {part.voice.name: len(part.notes) for part in written.score.parts},
-        "strokes": len(written.score.hits),
         "groove": ahead.groove.as_dict(),
+        **parts_facts(written.score),
+    }
+
+
+def parts_facts(score: Score) -> dict[str, Any]:
+    """Return how much each player has to play, as plain JSON values."""
+    return {
+        "notes_per_part": {part.voice.name: len(part.notes) for part in score.parts},
+        "strokes": len(score.hits),
     }

@@ -17,7 +17,7 @@ from tests.music import NAMES, Piece
 DATA = Path(__file__).parents[4] / "data"
 """Where a sound bank lies if one was fetched; without it the synthesized voices are judged."""
 
-ASKED = 16.0
+ASKED = 12.0
 STOPS = 17.0
 """Seconds of new music, and where the piece stops: in the middle of a bar of 120 a minute."""
 
