@@ -83,18 +83,19 @@ def test_tokens_are_those_of_computing_all_anew(
 @given(
     parts=st.lists(st.integers(1, 70), min_size=1, max_size=5),
     hearing=st.integers(0, 2),
+    words=st.sampled_from([5, 30]),
     in_front=st.integers(0, 3),
     way=st.sampled_from(sorted(WAYS)),
 )
 def test_logits_are_those_of_the_whole_however_it_is_cut(
-    parts: list[int], hearing: int, in_front: int, way: str
+    parts: list[int], hearing: int, words: int, in_front: int, way: str
 ) -> None:
     steps = sum(parts)
     lm = language_model(replace(SHAPE, num_layers=2))
     tokens = torch.arange(2 * 4 * steps).view(2, 4, steps) % 65
     rows = Rows(
         samples=torch.arange(2),
-        source=noise("text", hearing, 5, 64) if hearing else None,
+        source=noise("text", hearing, words, 64) if hearing else None,
         prefix=noise("front", 2, in_front, 64) if in_front else None,
     )
     with lm.naive(rows, steps) as decode:

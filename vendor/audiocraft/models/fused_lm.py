@@ -7,7 +7,7 @@ be zero is left out: a row without conditions has no cross-attention. The plain 
 """
 
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -31,6 +31,9 @@ Norm = tuple[Tensor, Tensor]
 
 _BUCKET = 256
 """Recorded steps look at so many positions more than the ones recorded before them."""
+
+_FOLDED = 32
+"""Tokens of all texts together up to which folding them into the weights leaves less to read."""
 
 _KEPT_BYTES = 2**30
 """Of keys and values; where they take more, steps are recorded anew in every run."""
@@ -196,20 +199,45 @@ class FusedLM:
 
     def _hear_text(self, x: Tensor, layer: _Cross, text: Tensor) -> None:
         y = functional.layer_norm(x, x.shape[-1:], *layer.norm)
+        if text.dim() == 4:
+            scores = y @ text[0].transpose(1, 2)
+            shares = scores.unflatten(-1, (self.config.num_heads, -1)).softmax(-1)
+            x += shares.flatten(-2) @ text[1]
+            return
         query = layer.query.of(y).view(*x.shape[:2], -1, self.head_dim).transpose(1, 2)
         mixture = functional.scaled_dot_product_attention(query, text[0], text[1])
         layer.out.add_to(x, mixture.transpose(1, 2).flatten(-2))
 
     @torch.no_grad()
     def _text(self, rows: Rows) -> Tensor | None:
-        """Return keys and values of what is heard, `[layers, 2, rows, H, S, D]`."""
+        """Return keys and values of what is heard, `[layers, 2, rows, H, S, D]`, or folded ones."""
         if rows.source is None:
             return None
         source = rows.source.to(self._device, self._dtype)
         crosses = [layer.cross for layer in self.layers if layer.cross is not None]
         pairs = torch.stack([cross.key_value.of(source) for cross in crosses])
         split = pairs.view(*pairs.shape[:3], 2, -1, self.head_dim)  # [L, B, S, 2, H, D]
-        return split.permute(0, 3, 1, 4, 2, 5).contiguous()
+        split = split.permute(0, 3, 1, 4, 2, 5).contiguous()
+        is_worth_it = source.shape[0] * source.shape[1] <= _FOLDED
+        return self._folded(crosses, split) if is_worth_it and not self._is_sole else split
+
+    def _folded(self, crosses: Sequence[_Cross], text: Tensor) -> Tensor:
+        """Multiply keys by the weights of queries and values by those of the output, once.
+
+        What is left, `[layers, 2, rows, H * S, dim]`, is compared with the input itself and adds up
+        to the output: `(q W)' k = q' (W k)`. For few texts that is less to read than the weights.
+        """
+        heads, dim = self.config.num_heads, self.config.dim
+        folded = []
+        for cross, (keys, values) in zip(crosses, text.float(), strict=True):
+            asked = cross.query.weight.float().view(heads, -1, dim) / self.head_dim**0.5
+            told = cross.out.weight.float().view(dim, heads, -1)
+            pair = (
+                torch.einsum("bhsd,hdc->bhsc", keys, asked),
+                torch.einsum("bhsd,chd->bhsc", values, told),
+            )
+            folded.append(torch.stack(pair).flatten(2, 3).to(self._dtype))
+        return torch.stack(folded)
 
     # weights
 
@@ -253,7 +281,8 @@ class _Seat:
     Attributes:
         places: for keys and values, `[layers, 2, B, H, T, D]`.
         waves: what is added to the inputs at each position, `[T, dim]`.
-        text: keys and values of what is heard, `[layers, 2, rows, H, S, D]`.
+        text: keys and values of what is heard, `[layers, 2, rows, H, S, D]`, or folded ones,
+            `[layers, 2, rows, H * S, dim]`.
         graphs: None where steps are not recorded.
     """
 
