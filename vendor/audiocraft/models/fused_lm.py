@@ -201,7 +201,7 @@ class FusedLM:
         y = functional.layer_norm(x, x.shape[-1:], *layer.norm)
         if text.dim() == 4:
             scores = y @ text[0].transpose(1, 2)
-            shares = scores.unflatten(-1, (self.config.num_heads, -1)).softmax(-1)
+            shares = scores.view(*scores.shape[:2], self.config.num_heads, -1).softmax(-1)
             x += shares.flatten(-2) @ text[1]
             return
         query = layer.query.of(y).view(*x.shape[:2], -1, self.head_dim).transpose(1, 2)
