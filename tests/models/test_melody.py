@@ -1,5 +1,6 @@
 """Melodies as conditions: what stands in front of the tokens, and what the public call promises."""
 
+import copy
 from pathlib import Path
 
 import pytest
@@ -194,3 +195,19 @@ def test_a_prompt_goes_on_without_a_melody(model: MusicGen) -> None:
     _, tokens = model.generate_continuation(prompt, RATE, return_tokens=True)
 
     assert tokens[..., :5].equal(model.encode_prompt(prompt[None], RATE))
+
+
+def test_conditions_have_the_precision_of_the_weights(parts: MusicGen) -> None:
+    """As on a card, where the language model stays in half precision and what listens does not."""
+    provider = copy.deepcopy(parts.lm.condition_provider)
+    for name in ("description", "self_wav"):
+        provider.get_submodule(f"conditioners.{name}.output_proj").half()
+    melody = melody_of(tone(440.0, 0.5))
+    attributes = ConditioningAttributes({"description": "an oboe"}, {"self_wav": melody})
+
+    halves = provider.conditions([attributes])
+
+    whole = parts.lm.condition_provider.conditions([attributes])
+    for name, (condition, _) in halves.items():
+        assert condition.dtype == torch.float16
+        torch.testing.assert_close(condition.float(), whole[name][0], atol=2e-2, rtol=0)

@@ -401,3 +401,24 @@ def test_conditions_in_front_stand_before_the_tokens_in_order() -> None:
         ConditionFuser({"sum": []})
     with pytest.raises(ValueError, match="twice"):
         ConditionFuser({"prepend": ["a"], "cross": ["a"]})
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a card")
+def test_a_card_plays_in_half_precision_and_the_same_again(folder: Path) -> None:
+    model = MusicGen.get_pretrained(folder, "cuda")
+    model.set_generation_params(duration=0.4, top_k=20)
+
+    def play() -> tuple[Tensor, Tensor]:
+        generator = torch.Generator("cuda").manual_seed(3)
+        audio, tokens = model.generate([None], return_tokens=True, generator=generator)
+        return audio, tokens
+
+    (audio, tokens), (_, again) = play(), play()
+
+    assert {torch.float16} == {each.dtype for each in model.lm.parameters()}
+    assert ((1, 1, 12800), "cuda") == (audio.shape, audio.device.type)
+    assert bool(audio.isfinite().all())
+    assert tokens.equal(again)
+    continued = model.generate_continuation(audio[0, :, :6400].cpu(), 32000, return_tokens=True)
+    assert (1, 4, 20) == continued[1].shape
