@@ -29,8 +29,8 @@ AFTER_SECONDS = 16.0
 LARGEST_LAG_MS = 15.0
 """Above that a listener hears the beat stumble, and the new music is moved."""
 
-ON_BEAT_SECONDS = 0.03
-"""A source that ends so near to where its next beat would be, ends on it."""
+BEATS_COMPARED = 8
+"""Attacks of the new music that one on its first beat is compared with."""
 
 MIXED_DOWN = "The source is mono, so what is new is mixed down to mono."
 LOSSY = "This format changes every sample a little, what was kept as well."
@@ -131,7 +131,9 @@ def _heard(
 
 def _last(beats: Sequence[float], period: float, end: int, sample_rate: int) -> int:
     """Return the last beat up to an end; the end itself where the next one would be there."""
-    if abs((beats[-1] + period) * sample_rate - end) <= ON_BEAT_SECONDS * sample_rate:
+    from server.media import extending  # noqa: PLC0415 - as above
+
+    if abs(beats[-1] + period - end / sample_rate) <= extending.ON_BEAT_SECONDS:
         return end
     return min(max(1, round(beats[-1] * sample_rate)), end)
 
@@ -184,7 +186,27 @@ def fit(where: Place, made: Extended) -> dict[str, Any]:
         overlap=overlap,
         beats=None if where.beats is None else [beat - offset for beat in where.beats],
     )
-    return measured.as_dict()
+    return _with_attacks(measured.as_dict(), where, made, overlap)
+
+
+def _with_attacks(
+    facts: dict[str, Any], where: Place, made: Extended, overlap: int
+) -> dict[str, Any]:
+    """Blame no join on a beat for the attack there, if those of the next beats are as strong."""
+    from server.media import analysis, extending, seams  # noqa: PLC0415 - as above
+
+    rate, end = made.clip.sample_rate, where.ground.end
+    beats = extending.beats_after(end / rate, where.beats or (), count=BEATS_COMPARED)
+    new = cut(made.clip, Window(end, made.clip.length))
+    places = [round(beat * rate) - end for beat in beats]
+    places = [place for place in places if place + 2 * overlap < new.length]
+    if not places:
+        return facts
+    for name, value in seams.usual(new, places, overlap=overlap).items():
+        gate = facts["gates"][name]
+        gate["next_beats"] = round(value, 3)
+        gate["verdict"] = "pass" if gate["value"] <= value else gate["verdict"]
+    return {**facts, "verdict": analysis.worst(gate["verdict"] for gate in facts["gates"].values())}
 
 
 def report(

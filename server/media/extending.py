@@ -24,6 +24,9 @@ from server.media.window import Law, Window, cut
 MOST_LATE_SECONDS = window.CROSSFADE_SECONDS
 """How far new music may be moved onto the beat: what it repeats or leaves out is faded over."""
 
+ON_BEAT_SECONDS = 0.03
+"""How near to a beat a join is taken to be on it."""
+
 NEAR_SECONDS = 12.0
 """How much of either side of a join is listened to for the beat."""
 
@@ -173,6 +176,20 @@ def timing(whole: Clip, at: int, *, beats: Sequence[float] | None = None) -> Tim
     inside = (at / whole.sample_rate - offset, near.length / whole.sample_rate)
     local = None if beats is None else [beat - offset for beat in beats]
     return Fold(onsets, inside, beats=local).timing(onsets)
+
+
+def beats_after(at: float, beats: Sequence[float], *, count: int) -> list[float]:
+    """Return the next beats after a join that is on one itself, in seconds; none if it is not.
+
+    `beats` are those before it.
+    """
+    if len(beats) < 2:
+        return []
+    period = float(np.median(np.diff(beats)))
+    phase = (at - beats[-1]) / period
+    if abs(phase - round(phase)) * period > ON_BEAT_SECONDS:
+        return []
+    return [at + number * period for number in range(1, count + 1)]
 
 
 def _shift(ground: Ground, played: Clip) -> tuple[int, float]:

@@ -8,8 +8,9 @@ What no measure here sees is content that is late: `analysis` has the lag for th
 Knows samples and windows; which sound was put there, and by whom, it does not know.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import median
 from typing import Any
 
 import numpy as np
@@ -133,6 +134,20 @@ def _values(
         "click": click(result, joint),
         "flux": max(0.0, found - _MASKED * natural),
         "loudness": change,
+    }
+
+
+def usual(clip: Clip, places: Sequence[int], *, overlap: int) -> dict[str, float]:
+    """Return the median click and flux at some places: what attacks there sound like on their own.
+
+    Raises:
+        ValueError: there are no places.
+    """
+    flux = _flux(clip)
+    joints = [Window(place, place + overlap) for place in places]
+    return {
+        "click": median(click(clip, joint) for joint in joints),
+        "flux": median(_peak_flux(flux, joint, clip.sample_rate) for joint in joints),
     }
 
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from server import errors, kinds
 from server.jobs.kind import JobSpec
 from server.kinds import continuation, extensions
+from server.media import extending
 from server.media.clip import Clip
 from server.media.window import Window, cut
 from tests import music
@@ -157,3 +158,40 @@ def _extended(late_ms: float) -> extensions.Extended:
     new = piece.samples[:, at - late :]
     played = np.concatenate([where.ground.prompt.samples, new], axis=1)
     return extensions.extended(where, piece.with_samples(played), 8 * 22050)
+
+
+# How it fits
+
+
+def _on_the_beat(*, step: float = 0.0) -> dict[str, Any]:
+    """Return how a bar of plucked strings fits behind a source that ends on a beat."""
+    piece = music.riff(seconds=14.0).clip
+    end = 8 * piece.sample_rate
+    where = extensions.place(cut(piece, Window(0, end)), end_seconds=8.0, heard_seconds=4)
+    played = piece.samples[:, 4 * piece.sample_rate :]
+    made = extensions.extended(where, piece.with_samples(played), 5 * piece.sample_rate)
+    samples = made.clip.samples.copy()
+    samples[:, end + 1500] += np.float32(step)
+    broken = extensions.Extended(
+        made.clip.with_samples(samples), made.join, made.before, made.after
+    )
+    return extensions.fit(where, broken)
+
+
+def test_an_attack_on_the_first_beat_is_no_fault_of_the_join() -> None:
+    """It is compared with those of the next beats; negative control: a click there is one."""
+    fine, broken = _on_the_beat(), _on_the_beat(step=1.0)
+
+    for name in ("click", "flux"):
+        assert "next_beats" in fine["gates"][name]
+        assert "pass" == fine["gates"][name]["verdict"]
+    assert "fail" == broken["gates"]["click"]["verdict"]
+    assert "fail" == broken["verdict"]
+
+
+def test_off_the_beat_there_is_nothing_to_compare_with() -> None:
+    made = extending.beats_after(9.25, [7.0, 7.5, 8.0, 8.5, 9.0], count=4)
+
+    assert [] == made
+    assert [9.5, 10.0] == extending.beats_after(9.0, [7.5, 8.0, 8.5], count=2)
+    assert [] == extending.beats_after(9.0, [8.5], count=2)
