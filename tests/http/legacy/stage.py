@@ -7,6 +7,7 @@ from typing import Any
 
 from flask_socketio import SocketIO
 
+from server import errors
 from server.jobs.estimates import Estimates
 from server.jobs.events import Event, EventName
 from server.web import emissions
@@ -164,6 +165,10 @@ class Stage:
         session_id: str = self.post(f"/api/juce/{route}", body)["session_id"]
         self.news.await_ending(session_id)
         return session_id
+
+    def play_nothing(self) -> None:
+        """Have the engine fail once it was asked: for stories of what it is asked alone."""
+        self.world.engine.failure = errors.EngineFailed()
 
     def submitted_and_done(self, **fields: Any) -> str:
         """Submit as the plugin does and wait for the ending; returns the session."""

@@ -127,6 +127,7 @@ def test_a_generation_is_queued_then_warming_then_processing(stage: Stage, route
 
 def test_a_poll_says_what_the_session_was_played_with(stage: Stage) -> None:
     """In the shape that front servers told it."""
+    stage.play_nothing()
     session_id = stage.go_on(
         model_name="owner/jungle", prompt_duration="2", top_k="99", temperature="0.5", cfg_coef=4
     )
@@ -142,6 +143,7 @@ def test_a_poll_says_what_the_session_was_played_with(stage: Stage) -> None:
 
 def test_fields_reach_the_engine(stage: Stage) -> None:
     """As numbers or as text."""
+    stage.play_nothing()
     fields = {"top_k": "150", "temperature": "0.9", "cfg_coef": "5", "seed": "7"}
     stage.go_on(description="drums, percussion", model_name="owner/jungle", **fields)
     brief, sampling = stage.world.engine.briefs[0], stage.world.engine.samplings[0]
@@ -174,6 +176,7 @@ def test_what_is_not_said_has_its_default(stage: Stage) -> None:
 
 def test_words_need_not_be_said(stage: Stage) -> None:
     """Then there are none, unless the weights were never played without any."""
+    stage.play_nothing()
     orchestra = "thepatch/gary_orchestra_2"
     stage.go_on(description="  ")
     stage.go_on(description=None, model_name=orchestra)
@@ -187,6 +190,7 @@ def test_words_need_not_be_said(stage: Stage) -> None:
 @pytest.mark.parametrize("seed", [-1, ""])
 def test_a_seed_is_drawn(stage: Stage, seed: Any) -> None:
     """-1, empty or none: five digits, told in receipt and poll."""
+    stage.play_nothing()
     session_id = stage.go_on(seed=seed)
     polled = stage.poll(session_id)
 
@@ -275,6 +279,7 @@ def test_another_try_of_a_beginning_is_of_the_beginning(stage: Stage) -> None:
 
 def test_what_another_try_does_not_say_is_as_the_session_had_it(stage: Stage) -> None:
     """Weights, and how much is heard; the others have their defaults."""
+    stage.play_nothing()
     session_id = stage.go_on(model_name="owner/jungle", prompt_duration=1, top_k=99)
     retried(stage, session_id, times=2)
     retried(stage, session_id, times=3, model_name="owner/house", prompt_duration="2")
@@ -342,6 +347,7 @@ def test_the_latest_audio_is_that_of_a_generation_too(stage: Stage) -> None:
 @pytest.mark.parametrize("route", ROUTES)
 def test_a_cropped_sound_goes_on(stage: Stage, route: str) -> None:
     """Without sending it again."""
+    stage.play_nothing()
     audio = sounds.base64_wav(2.0)
     cropped = stage.post("/api/juce/update_cropped_audio", {"audio_data": audio})
     stage.go_on(route, audio_data=None, session_id=cropped["session_id"], prompt_duration=1)
@@ -375,6 +381,7 @@ def test_a_failed_generation_is_a_successful_poll(
 
 def test_the_same_request_under_a_key_is_one_generation(stage: Stage) -> None:
     """Plugins that repeat themselves do not pay twice."""
+    stage.play_nothing()
     body = {"audio_data": sounds.base64_wav(SOURCE_SECONDS), **plugin_generation()}
     headers = {"Idempotency-Key": "bang"}
     receipts = [

@@ -5,7 +5,6 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from server import errors
 from server.web.plugin import wording
 from tests.http.legacy import malformed
 from tests.http.legacy.stage import Stage
@@ -105,7 +104,7 @@ def test_a_broken_record_tells_nothing_of_itself(
 )
 def test_no_json_makes_the_server_stumble(stage: Stage, route: str, body: Any) -> None:
     """Whatever is sent is taken or refused, and the answer says which."""
-    stage.world.engine.failure = errors.EngineFailed()  # what becomes of it is not asked here
+    stage.play_nothing()
     response = stage.world.client.post(route, json=body)
 
     unknown = (404,) if route.endswith("retry_music") else ()
