@@ -22,7 +22,7 @@ from server.media import resample, spectrum
 from server.media.clip import Clip, Samples
 from variations.schema import Arrangement, Effect, Voice
 
-COMPARED_SECONDS = 3.0
+COMPARED_SECONDS = 2.4
 """How much of the end is played again by every candidate."""
 
 BASS_PITCH = 52

@@ -60,14 +60,17 @@ def listen(
     first = max(0, clip.length - round(LISTENED_SECONDS * clip.sample_rate))
     recent = source.with_samples(source.samples[:, first:])
     context = listen_around(recent, (), transcriber=transcriber, bpm=bpm, on_step=on_step)
-    context = _settled(context, bpm)
+    context = settled(context, bpm)
     late = _late(context, recent.seconds)
     reach = recent.seconds + seconds + (METER + 1) * context.heard.beat_seconds
     return Horizon(recent, extended(context, reach), groove.heard(late), first == 0)
 
 
-def _settled(context: Context, hint: float | None) -> Context:
-    """Return the context at the tempo it was probably made at, where the beats hardly move."""
+def settled(context: Context, hint: float | None) -> Context:
+    """Return the context at the tempo it was probably made at, where the beats hardly move.
+
+    That is the hint's, a whole number of beats a minute, or the one that was measured.
+    """
     beats = context.beats
     if context.pulse.bends or beats.times.size < METER:
         return context
