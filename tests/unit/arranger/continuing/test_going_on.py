@@ -8,12 +8,14 @@ import pytest
 from server import errors
 from server.engines.arranger.continuing import going
 from server.engines.protocols import Brief, Continuation, Continues, Sampling
+from server.media import endings as stops
 from server.media import loudness
 from server.media.clip import Clip, Samples
 from server.media.window import Window, cut
 from tests import music
 from tests.unit.arranger.continuing import endings
 from tests.unit.arranger.continuing.endings import ASKED, alignment, continued, root_agreement
+from tests.unit.arranger.inpainting import songs
 
 LAG_MS, DRIFT_MS = 15.0, 10.0
 ROOTS = 0.9
@@ -112,6 +114,15 @@ def test_it_sounds_throughout_and_rings_out_beyond_the_last_bar() -> None:
     assert np.abs(ring[:, :4410]).max() > 10 * np.abs(ring[:, -4410:]).max() > 0.0
 
 
+def test_it_does_not_stop_by_itself() -> None:
+    made = continued(120.0)
+    cut_off = made.new.samples.copy()
+    cut_off[:, made.new.length // 2 :] = 0.0
+
+    assert () == stops.faults(made.new, length=made.new.length, before=made.stopped)
+    assert stops.faults(made.new.with_samples(cut_off), length=made.new.length)
+
+
 # Seeds and words
 
 
@@ -151,6 +162,17 @@ def test_rate_and_channel_of_the_clip_are_kept() -> None:
 
 
 # Where there is no beat or nothing to hear
+
+
+def test_drums_alone_are_followed_by_drums_alone() -> None:
+    drums = songs.struck(music.band(120.0, seconds=8.0, seed=2))
+    made = endings.go_on(drums, seconds=4.0, prompt="rock band", is_custom=True)
+
+    assert going.NO_PITCH in made.notices
+    assert {} == made.made["notes_per_part"]
+    assert [] == made.made["chords"]
+    assert made.made["strokes"] > 16
+    assert made.heard["key"] is None
 
 
 @lru_cache(maxsize=2)

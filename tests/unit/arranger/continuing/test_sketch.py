@@ -9,6 +9,7 @@ from server import errors
 from server.engines.arranger.continuing import going, sketch, styles
 from server.engines.arranger.score import QUALITIES
 from server.engines.protocols import Brief, Continuation, Generates, Sampling
+from server.media import endings as stops
 from server.media import harmony, loudness, rhythm
 from server.media.clip import Clip
 from server.media.key import PITCH_NAMES, Key
@@ -76,6 +77,7 @@ def test_it_is_as_loud_as_a_finished_track_and_as_long_as_asked() -> None:
     assert loudness.true_peak_db(made.clip) <= -1.0
     assert (2, 44100) == (made.clip.channels, made.clip.sample_rate)
     assert made.clip.seconds >= SECONDS
+    assert () == stops.faults(asked(made.clip), length=round(SECONDS * 44100))
 
 
 def test_it_says_what_it_is_and_what_it_understood() -> None:
