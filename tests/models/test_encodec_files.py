@@ -1,10 +1,7 @@
 """Files of codecs with codebooks: every spelling opens, a damaged one is a sentence."""
 
-import atexit
 import contextlib
 import functools
-import shutil
-import tempfile
 import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -30,6 +27,9 @@ SMALL = codecs.TOKENS | {
     "rvq": {"n_q": 2, "bins": 4},
 }
 """As small as a codec can be, for thousands of damaged ones."""
+
+Official = tuple[Path, bytes, tuple[int, int]]
+"""A codec's file, its bytes, and where in them the pickle begins and ends."""
 
 
 def checkpoint_of(config: Mapping[str, Any]) -> Checkpoint:
@@ -93,6 +93,21 @@ def test_a_pointer_to_no_hub_id_is_refused(tmp_path: Path, target: object) -> No
     place = codecs.write_pointer(tmp_path, target or 5)
 
     with pytest.raises(InvalidCheckpoint, match="no hub id"):
+        loaders.load_compression_model(place)
+
+
+@pytest.mark.usefixtures("hub")
+@pytest.mark.parametrize("place", ["tiny/library", "{here}", "{here}/absent", "no"])
+def test_a_file_that_was_named_is_no_other(tmp_path: Path, place: str) -> None:
+    codecs.write_transformers(tmp_path)
+
+    with pytest.raises(InvalidCheckpoint, match=r"mine\.bin"):
+        loaders.load_compression_model(place.format(here=tmp_path), filename="mine.bin")
+
+
+@pytest.mark.parametrize("place", ["/absent/folder", "no", "a/b/c", Path("tiny/library")])
+def test_a_place_that_is_none_is_a_sentence(place: str | Path) -> None:
+    with pytest.raises(InvalidCheckpoint, match="at the given place"):
         loaders.load_compression_model(place)
 
 
@@ -275,12 +290,23 @@ def test_any_other_tensor_opens_or_is_invalid(name: str, other: Tensor | None) -
     opens_or_is_invalid(Checkpoint(state | ({} if other is None else {name: other}), SMALL))
 
 
+@pytest.fixture(scope="module", name="official")
+def _official(tmp_path_factory: pytest.TempPathFactory) -> Official:
+    file = codecs.write_tokens(tmp_path_factory.mktemp("x"), SMALL) / "compression_state_dict.bin"
+    with zipfile.ZipFile(file) as archive:
+        [name] = [name for name in archive.namelist() if name.endswith("data.pkl")]
+        pickled = archive.read(name)
+    content = file.read_bytes()
+    start = content.index(pickled)
+    return file, content, (start, start + len(pickled) - 1)
+
+
 @settings(deadline=None, max_examples=80)
-@given(st.data())
+@given(data=st.data())
 @pytest.mark.filterwarnings("ignore::UserWarning")  # some wrong bytes are other protocols
-def test_wrong_bytes_open_or_are_invalid(data: st.DataObject) -> None:
+def test_wrong_bytes_open_or_are_invalid(official: Official, data: st.DataObject) -> None:
     """In the pickle rather than in the numbers, which are all as good as others."""
-    file, content, pickled = _file()
+    file, content, pickled = official
     damaged = bytearray(content)
     for _ in range(data.draw(st.integers(1, 3))):
         damaged[data.draw(st.integers(*pickled))] = data.draw(st.integers(0, 255))
@@ -289,20 +315,6 @@ def test_wrong_bytes_open_or_are_invalid(data: st.DataObject) -> None:
 
     with contextlib.suppress(InvalidCheckpoint):
         loaders.load_compression_model(file)
-
-
-@functools.cache
-def _file() -> tuple[Path, bytes, tuple[int, int]]:
-    """Return a codec's file, its bytes, and where in them the pickle is."""
-    folder = Path(tempfile.mkdtemp())
-    atexit.register(shutil.rmtree, folder)
-    file = codecs.write_tokens(folder, SMALL) / "compression_state_dict.bin"
-    with zipfile.ZipFile(file) as archive:
-        [name] = [name for name in archive.namelist() if name.endswith("data.pkl")]
-        pickled = archive.read(name)
-    content = file.read_bytes()
-    start = content.index(pickled)
-    return file, content, (start, start + len(pickled) - 1)
 
 
 @pytest.mark.parametrize(

@@ -80,13 +80,11 @@ def locate_codec(
     try:
         return locate(file_or_url_or_id, CODEC_FILES, filename=filename, cache_dir=cache_dir)
     except InvalidCheckpoint:
-        if filename is not None or path.is_file() or _ADDRESS.match(text):
-            raise
-        if path.is_dir():
+        if filename is None and path.is_dir():
             return _in_directory(path, (*CODEC_FILES, TRANSFORMERS_FILES[-1]))
-        if not isinstance(file_or_url_or_id, str) or not is_hub_id(text):
-            raise
-        if (found := _in_transformers_layout(text, cache_dir)) is None:
+        is_hub = filename is None and isinstance(file_or_url_or_id, str) and is_hub_id(text)
+        found = _in_transformers_layout(text, cache_dir) if is_hub else None
+        if found is None:
             raise  # what is missing first is what people know
     return found
 

@@ -79,12 +79,10 @@ class InterleaveStereoCompressionModel(CompressionModel):
         """Return the interleaved codes of `[B, 2, N]`, and no scale.
 
         Raises:
-            ValueError: `tile_frames` is not positive, or the codec scales what it encodes.
+            ValueError: `tile_frames` is not positive.
         """
         rows = x.reshape(-1, 1, x.shape[-1])
-        codes, scale = self.model.encode(rows, tile_frames=tile_frames, precision=precision)
-        if scale is not None:
-            raise ValueError("a codec that scales what it encodes cannot be made stereo")
+        codes, _ = self.model.encode(rows, tile_frames=tile_frames, precision=precision)
         channels = codes.reshape(-1, 2, *codes.shape[1:])  # [B, 2, K, T]
         if self.per_timestep:
             return channels.permute(0, 2, 3, 1).flatten(2), None  # [B, K, 2 T]

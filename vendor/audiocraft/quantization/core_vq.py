@@ -50,11 +50,6 @@ class VectorQuantization(nn.Module):
         super().__init__()
         self._codebook = EuclideanCodebook(dim, codebook_size)
 
-    @property
-    def codebook(self) -> Tensor:
-        """The vectors `[codebook_size, D]`."""
-        return self._codebook.embed
-
     def encode(self, x: Tensor) -> Tensor:
         """Return codes `[B, T]` of `[B, D, T]`."""
         return self._codebook.encode(x.transpose(1, 2))
