@@ -232,6 +232,7 @@ def _built_or_refused(config: Mapping[str, Any]) -> LMModel:
         ("transformer_lm.num_layers", 10**9, "num_layers"),
         ("transformer_lm.n_q", "four", "transformer_lm.n_q"),
         ("codebooks_pattern.modeling", "valle", "valle"),
+        ("codebooks_pattern.modeling", ["delay"], "pattern"),
         ("codebooks_pattern.delay.delays", [0, 1], "delay"),
         ("codebooks_pattern.delay.delays", [3, 2, 1, 0], "delay"),
         ("codebooks_pattern.delay.delays", [0, 1, 2, 10**9], "no number"),

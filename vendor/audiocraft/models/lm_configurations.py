@@ -114,7 +114,7 @@ def pattern_of(checkpoint: Checkpoint) -> CodebooksPatternProvider:
         name, settings = required(checkpoint, "transformer_lm.q_modeling"), {}
     elif isinstance(lookup(checkpoint.config, f"codebooks_pattern.{name}"), Mapping):
         settings = checkpoint.section(f"codebooks_pattern.{name}")
-    if name not in _PATTERNS:
+    if not isinstance(name, str) or name not in _PATTERNS:
         raise InvalidCheckpoint(f"The codebook pattern {name!r} is not supported.")
     make, fields = _PATTERNS[name]
     refuse_unknown(f"codebooks_pattern.{name}", settings, fields)
