@@ -79,6 +79,21 @@ def test_tokens_are_those_of_computing_all_anew(
     assert torch.equal(expected, codes)
 
 
+@pytest.mark.parametrize(("before", "length"), [(0, 1), (0, 25), (1, 9), (60, 80)])
+def test_tokens_do_not_depend_on_what_is_kept_at_any_length(
+    stored: dict[str, Tensor], before: int, length: int
+) -> None:
+    lm, conditions = language_model(), conditions_of(stored, "first")
+    prompt = (torch.arange(before * 4).view(1, 4, before) * 7) % 64 if before else None
+    expected = all_anew(lm, conditions, steps=length, prompt=prompt)
+
+    for way in WAYS:
+        codes = fused(lm, way).generate(
+            prompt, condition_tensors=conditions, max_gen_len=length, use_sampling=False
+        )
+        assert torch.equal(expected, codes)
+
+
 @settings(deadline=None, max_examples=10)
 @given(
     parts=st.lists(st.integers(1, 70), min_size=1, max_size=5),
