@@ -263,11 +263,6 @@ def test_one_flipped_bit_is_found_and_its_file_named(
     assert [name] == [each for each, said in verdicts.items() if said.startswith("DAMAGED")]
 
 
-def test_verifying_what_is_not_there_says_so(capsys: pytest.CaptureFixture[str]) -> None:
-    assert 2 == main(["models", "verify"])
-    assert "nothing to check" in _outcome(capsys)
-
-
 def test_later_pulls_keep_to_the_commit_of_the_first(hub: Hub, settings: Settings) -> None:
     """A branch that moved on is followed only when it is named."""
     _pull()

@@ -265,3 +265,8 @@ def test_every_card_names_its_licence_and_asks_for_no_money() -> None:
         assert "CC-BY-NC-4.0" == card.licence
         assert "commercial" in card.meaning
         assert "Meta" in card.meaning
+
+
+def test_verifying_what_is_not_there_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    assert 2 == main(["models", "verify"])
+    assert "nothing to check" in capsys.readouterr().err
