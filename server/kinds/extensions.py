@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 HEARD_SECONDS = 30.0
 """How much before a join is listened to for its beat."""
 
-AFTER_SECONDS = 16.0
-"""How much of the new music is measured against the old."""
+MEASURED_SECONDS = 8.0
+"""How much on either side of a join is measured: two bars at 60 BPM, four at 120."""
 
 LARGEST_LAG_MS = 15.0
 """Above that a listener hears the beat stumble, and the new music is moved."""
@@ -175,8 +175,8 @@ def fit(where: Place, made: Extended) -> dict[str, Any]:
     from server.media import insert  # noqa: PLC0415 - as above
 
     ground, rate = where.ground, made.clip.sample_rate
-    start = max(0, ground.end - round(insert.NEAR_SECONDS * rate))
-    end = min(made.clip.length, ground.end + round(AFTER_SECONDS * rate))
+    reach = round(MEASURED_SECONDS * rate)
+    start, end = max(0, ground.end - reach), min(made.clip.length, ground.end + reach)
     overlap = round(made.join.crossfade_seconds * rate)
     offset = start / rate
     measured = insert.measure(

@@ -54,6 +54,43 @@ def test_what_is_kept_and_what_is_new_are_the_whole(
     assert whole == pytest.approx(kept + spec.appended_to(kept))
 
 
+@pytest.mark.parametrize(
+    ("parameters", "field"),
+    [
+        ({"total_seconds": 9, "appended_seconds": 2}, "total_seconds"),
+        ({"prompt_duration": 30}, "appended_seconds"),
+        ({"total_seconds": 4}, "total_seconds"),
+        ({"total_seconds": 2}, "total_seconds"),
+        ({"appended_seconds": 0}, "appended_seconds"),
+        ({"appended_seconds": "much"}, "appended_seconds"),
+        ({"appended_seconds": True}, "appended_seconds"),
+        ({"prompt_duration": 0.5}, "prompt_duration"),
+        ({"prompt_duration": 31}, "prompt_duration"),
+        ({"prompt_from": "middle"}, "prompt_from"),
+        ({"prompt_window": [1, 4.5]}, "prompt_window"),
+        ({"prompt_window": [3, 2]}, "prompt_window"),
+        ({"prompt_window": [1, 1.5]}, "prompt_window"),
+        ({"prompt_window": "1-2, 3-4"}, "prompt_window.0"),
+        ({"prompt_window": [1]}, "prompt_window.1"),
+        ({"prompt": "x" * 2001}, "prompt"),
+        ({"variation": "nose_flute"}, "variation"),
+        ({"join": "bar"}, "join"),
+        ({"most_takes": 0}, "most_takes"),
+        ({"most_takes": 5}, "most_takes"),
+        ({"model": "no such thing!"}, "model"),
+        ({"temperature": 0}, "temperature"),
+        ({"seed": "many"}, "seed"),
+        ({"nonsense": 1}, "nonsense"),
+    ],
+)
+def test_a_wrong_order_is_refused_by_field(parameters: dict[str, Any], field: str) -> None:
+    """Of a sound of four seconds."""
+    with pytest.raises(errors.InvalidInput) as caught:
+        _spec(**parameters).check_source(4.0)
+
+    assert (field, 422) == (caught.value.field, caught.value.status)
+
+
 @pytest.mark.parametrize("prompt", [1, 6, 29.75])
 def test_without_a_length_prompt_and_new_music_are_half_a_minute(prompt: float) -> None:
     assert 30 - prompt == _spec(prompt_duration=prompt).appended_to(100)
