@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from server.web import app, emissions, legacy_views
+from server.web import app, emissions, legacy_views, model_views
 from server.web.plugin import delivery, requests, views, vocabulary
 from tests.docs import contract, tables
 from tests.docs.writing import renewed
@@ -14,7 +14,7 @@ FILE = tables.ROOT / "docs" / "protocol.md"
 TEXT = FILE.read_text(encoding="utf-8")
 TABLES = tables.DOCUMENTS[FILE]
 WRITTEN = [name for name in TABLES if f"<!-- {name} -->" in TEXT]
-MODULES = (requests, vocabulary, views, legacy_views)
+MODULES = (requests, vocabulary, views, legacy_views, model_views)
 
 
 def _part(name: str, text: str = TEXT) -> str:

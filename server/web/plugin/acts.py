@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from server.jobs.record import Job
-from server.kinds import continuation, transform
+from server.kinds import continuation, generate, transform
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +59,7 @@ _NAMED: Mapping[str, Act] = {act.name: act for act in ACTS}
 _OF_KIND: Mapping[str, Act] = {
     transform.NAME: TRANSFORM,
     continuation.NAME: CONTINUE,
-    "generate": PROCESS,
+    generate.NAME: PROCESS,
 }
 
 
