@@ -41,12 +41,17 @@ _KEPT_BYTES = 2**30
 
 @dataclass(frozen=True, kw_only=True)
 class _Cross:
-    """Weights of one cross-attention."""
+    """Weights of one cross-attention; those of `asked` and `told` are what texts are folded into.
+
+    They are the weights of `query` and `out` as tensors, in half precision where those keep none.
+    """
 
     norm: Norm
     query: Product
     key_value: Product
     out: Product
+    asked: Tensor
+    told: Tensor
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -219,7 +224,7 @@ class FusedLM:
         split = pairs.view(*pairs.shape[:3], 2, -1, self.head_dim)  # [L, B, S, 2, H, D]
         split = split.permute(0, 3, 1, 4, 2, 5).contiguous()
         is_worth_it = source.shape[0] * source.shape[1] <= _FOLDED
-        return self._folded(crosses, split) if is_worth_it and not self._is_sole else split
+        return self._folded(crosses, split) if is_worth_it else split
 
     def _folded(self, crosses: Sequence[_Cross], text: Tensor) -> Tensor:
         """Multiply keys by the weights of queries and values by those of the output, once.
@@ -230,8 +235,8 @@ class FusedLM:
         heads, dim = self.config.num_heads, self.config.dim
         folded = []
         for cross, (keys, values) in zip(crosses, text.float(), strict=True):
-            asked = cross.query.weight.float().view(heads, -1, dim) / self.head_dim**0.5
-            told = cross.out.weight.float().view(dim, heads, -1)
+            asked = cross.asked.float().view(heads, -1, dim) / self.head_dim**0.5
+            told = cross.told.float().view(dim, heads, -1)
             pair = (
                 torch.einsum("bhsd,hdc->bhsc", keys, asked),
                 torch.einsum("bhsd,chd->bhsc", values, told),
@@ -266,11 +271,19 @@ class FusedLM:
 
     def _cross(self, layer: CausalLayer) -> _Cross:
         attention, dim = layer.cross_attention, self.config.dim
+        weights = attention.in_proj_weight[:dim], attention.out_proj.weight
+        query, out = (self._product(weight) for weight in weights)
+        asked, told = (
+            product.weight if product.weight.numel() else weight.detach().half()
+            for product, weight in zip((query, out), weights, strict=True)
+        )
         return _Cross(
             norm=self._norm(layer.norm_cross),
-            query=self._product(attention.in_proj_weight[:dim]),
+            query=query,
             key_value=self._product(attention.in_proj_weight[dim:]),
-            out=self._product(attention.out_proj.weight),
+            out=out,
+            asked=asked,
+            told=told,
         )
 
 
