@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from audiocraft.data.audio_utils import convert_audio
-from audiocraft.data.resampling import convert_prompt, resample_sinc
+from audiocraft.data.resampling import convert_prompt
 from audiocraft.models import MusicGen, loaders
 from audiocraft.models.encodec import InterleaveStereoCompressionModel
 from audiocraft.models.stretches import Stretch, stretches
@@ -355,33 +355,6 @@ def test_calls_that_do_not_fit_are_refused(musicgen: MusicGen) -> None:
         musicgen.generate_with_chroma([None], prompt, 32000)
     with pytest.raises(ValueError, match=r"\[B, K, T\]"):
         musicgen.generate_audio(torch.zeros(4, 10, dtype=torch.long))
-
-
-def test_rates_without_a_common_divisor_are_resampled_too() -> None:
-    t = torch.arange(44101) / 44101.0
-    wav = torch.sin(2 * torch.pi * 440 * t)[None]
-
-    y = resample_sinc(wav, 44101, 32000)
-
-    expected = torch.sin(2 * torch.pi * 440 * torch.arange(32000) / 32000.0)
-    assert (1, 32000) == y.shape
-    assert float((y[0] - expected)[1000:-1000].abs().max()) < 1e-3
-
-
-@pytest.mark.parametrize("rates", [(44100, 32000), (48000, 32000), (22050, 32000), (8000, 32000)])
-def test_resampling_keeps_what_both_rates_can_hold(rates: tuple[int, int]) -> None:
-    old, new = rates
-    wav = torch.sin(2 * torch.pi * 440 * torch.arange(old) / old)[None]
-
-    y = resample_sinc(wav, old, new)
-
-    expected = torch.sin(2 * torch.pi * 440 * torch.arange(new) / new)
-    assert (1, new) == y.shape
-    assert float((y[0] - expected)[1000:-1000].abs().max()) < 1e-3
-    torch.testing.assert_close(
-        resample_sinc(torch.ones(1, 900), old, new), torch.ones(1, 900 * new // old)
-    )
-    assert resample_sinc(wav, old, old) is wav
 
 
 def test_conditions_in_front_stand_before_the_tokens_in_order() -> None:
