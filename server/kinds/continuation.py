@@ -177,6 +177,7 @@ def run(spec: Spec, ctx: Context) -> None:
     player = Player(spec.engine, CAPABILITY, ctx)
     listened = ctx.stage("listening", 0.02, 0.08)
     source = READERS.decode(ctx.read(spec.source), max_seconds=ctx.source_seconds)
+    spec.check_source(source.seconds)  # what a header says of a length may be a little off
     where = extensions.place(
         source,
         end_seconds=spec.kept_seconds(source.seconds),

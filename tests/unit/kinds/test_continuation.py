@@ -197,6 +197,40 @@ def _extended(late_ms: float) -> extensions.Extended:
     return extensions.extended(where, piece.with_samples(played), 8 * 22050)
 
 
+@settings(max_examples=12, deadline=None)
+@given(
+    rate=st.sampled_from([8000, 11025, 44100]),
+    played_at=st.sampled_from([16000, 32000, 44100]),
+    channels=st.sampled_from([1, 2]),
+    seconds=st.floats(0.25, 3.0),
+    new_seconds=st.floats(0.25, 3.0),
+    level=st.sampled_from([0.0, 0.1]),
+)
+def test_any_sound_and_any_engine_give_the_exact_length(
+    rate: int,
+    played_at: int,
+    channels: int,
+    seconds: float,
+    new_seconds: float,
+    level: float,
+) -> None:
+    """At the source's rate, in its channels, with a report; silence and scraps of sound as well."""
+    source = music.noise(seconds, level=level, sample_rate=rate, channels=channels)
+    where = extensions.place(source, end_seconds=seconds, heard_seconds=2, on_beat=True)
+    length = round(new_seconds * rate)
+    heard = where.ground.prompt.seconds
+    played = music.noise(heard + new_seconds, sample_rate=played_at)
+
+    made = extensions.extended(where, played, length)
+
+    assert (channels, where.ground.end + length) == made.clip.samples.shape
+    assert rate == made.clip.sample_rate
+    np.testing.assert_array_equal(
+        where.ground.kept.samples, made.clip.samples[:, : where.ground.end]
+    )
+    assert {"verdict", "gates", "seams"} <= set(extensions.fit(where, made))
+
+
 # How it fits
 
 
