@@ -4,6 +4,7 @@ What `inpainting.context` hears of a clip without a window, continued: beats at 
 chords by their loop. Knows nothing of what will be played there.
 """
 
+from collections import Counter, defaultdict
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -128,9 +129,23 @@ def extended(context: Context, end: float) -> Context:
     edges = [*longer.tolist(), float(longer[-1]) + period]
     return replace(
         _with_beats(context, replace(context.beats, times=longer)),
-        chords=_laid(chords, edges),
+        chords=_laid(_on_usual_basses(chords, context), edges),
         known=(*context.known, *[False] * count),
         loop=loop,
+    )
+
+
+def _on_usual_basses(chords: tuple[Chord, ...], context: Context) -> tuple[Chord, ...]:
+    """Return the chords over the bass that each of them mostly has: one beat is easily misheard."""
+    basses: dict[str, Counter[int | None]] = defaultdict(Counter)
+    for chord, known in zip(context.chords, context.known, strict=True):
+        if known:
+            basses[chord.name][chord.bass] += 1
+    return tuple(
+        replace(chord, bass=basses[chord.name].most_common(1)[0][0])
+        if chord.name in basses
+        else chord
+        for chord in chords
     )
 
 
