@@ -11,8 +11,9 @@ PINS := -c constraints.txt
 PACKAGES := pyproject.toml constraints.txt
 # The network that hears notes: its wheel declares TensorFlow, but only one ONNX file of it is read.
 TRANSCRIPTION := basic-pitch==0.4.0
-# One process a core of a small machine; PYTEST_ARGS="-n 0 -x tests/unit" runs one part in order.
-PYTEST_ARGS ?= -n 2 --dist worksteal
+# Two processes a core of a small machine: the tests of whole servers wait for them half of the
+# time. PYTEST_ARGS="-n 0 -x tests/unit" runs one part in order.
+PYTEST_ARGS ?= -n 4 --dist worksteal
 
 # $(call pip,what is installed,arguments): one quiet line; the log only where it fails.
 define pip

@@ -162,14 +162,6 @@ class SqlJobs:
         """Return running jobs whose lease ended before `at`."""
         return self._select(_IS_RUNNING, jobs.c.lease_expires_at < at)
 
-    def position(self, job: Job) -> int:
-        """Return how many queued jobs have their turn before a queued one."""
-        turns = line.of_turns(self._at_once)
-        query = select(jobs.c.id).join(turns, turns.c.id == jobs.c.id)
-        with self._database.transaction() as connection:
-            found = connection.scalars(query.order_by(turns.c.turn, *OLDEST_FIRST)).all()
-        return found.index(job.id) if job.id in found else 0
-
     def has_unfinished(self, owner: str) -> bool:
         """Whether an owner has a job that waits or runs."""
         return self._newest(jobs.c.owner == owner, _IS_UNFINISHED) is not None

@@ -190,10 +190,6 @@ class JobStore(Protocol):
         """Return running jobs whose lease ended before `at`."""
         ...
 
-    def position(self, job: Job) -> int:
-        """Return how many queued jobs have their turn before a queued one."""
-        ...
-
     def has_unfinished(self, owner: str) -> bool:
         """Whether an owner has a job that waits or runs."""
         ...

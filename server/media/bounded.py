@@ -151,7 +151,8 @@ class Readers:
                 yield one, one.told(Part.FACTS)
             except (OSError, EOFError, ValueError, KeyError, TypeError) as trouble:
                 log.warning("a file of %s bytes was not read: %s", len(data), one.ending())
-                message = reader.TOO_MUCH if one.was_stopped() else DAMAGED
+                is_gone = isinstance(trouble, OSError | EOFError)
+                message = reader.TOO_MUCH if is_gone and one.was_stopped() else DAMAGED
                 raise errors.UnreadableAudio(message) from trouble
 
     @contextmanager

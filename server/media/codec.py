@@ -13,15 +13,17 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-import soundfile
 
 from server import errors
-from server.media import formats, resample, sources
+from server.media import formats, sources
 from server.media.clip import Clip, Samples
 from server.media.formats import Format
+
+if TYPE_CHECKING:
+    import soundfile
 
 Writable = Literal["wav", "flac", "mp3", "ogg"]
 Subtype = Literal["PCM_16", "PCM_24", "FLOAT"]
@@ -201,7 +203,9 @@ def _file(data: bytes | Path) -> Iterator[io.BufferedIOBase]:
 def _reader(file: io.BufferedIOBase, format_: Format) -> AbstractContextManager[sources.Source]:
     """Choose the library: libsndfile, and FFmpeg only for what that does not know."""
     if format_.name not in ("m4a", "webm", "aac"):
-        return sources.opened(file)
+        from server.media import sndfile  # noqa: PLC0415 - megabytes that an idle process spares
+
+        return sndfile.opened(file)
     from server.media import containers  # noqa: PLC0415 - a hundred megabytes that few files need
 
     return containers.opened(file, format_.name)
@@ -229,6 +233,10 @@ def encode(
     """
     if not clip.length or not np.isfinite(clip.samples).all():
         raise ValueError("only finite samples, and at least one, can be written")
+    import soundfile  # noqa: PLC0415 - megabytes that an idle process does without
+
+    from server.media import resample  # noqa: PLC0415 - the same
+
     if fmt == "mp3":
         clip = resample.resample(clip, _mp3_rate(clip.sample_rate))
         clip = clip.as_stereo() if clip.channels > 2 else clip
@@ -279,7 +287,7 @@ def one_line(text: str) -> str:
     return "".join(each if each.isprintable() else " " for each in text)[:500].strip()
 
 
-def _write(sound: soundfile.SoundFile, samples: Samples, subtype: Subtype) -> None:
+def _write(sound: "soundfile.SoundFile", samples: Samples, subtype: Subtype) -> None:
     """Write in pieces: libvorbis overruns its stack on a long array."""
     for start in range(0, samples.shape[1], _WRITTEN_AT_ONCE):
         part = samples[:, start : start + _WRITTEN_AT_ONCE].T

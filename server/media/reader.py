@@ -41,7 +41,7 @@ REQUEST = struct.Struct("<I")
 REFUSALS = (errors.UnsupportedMedia, errors.UnreadableAudio, errors.TooLong)
 """What may be wrong with a file."""
 
-_LIBRARIES = ("server.media.containers",)
+_LIBRARIES = ("server.media.sndfile", "server.media.containers")
 """Imported ahead where they are installed: later no file can be opened."""
 
 

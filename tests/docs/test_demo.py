@@ -55,6 +55,28 @@ def test_the_demo_plays_draws_reports_and_leaves_nothing_running(tmp_path: Path)
     assert b"\x89PNG" == (tmp_path / "demo" / "riff-music_box.png").read_bytes()[:4]
 
 
+def test_the_advertisement_goes_where_it_fits_and_is_drawn(tmp_path: Path) -> None:
+    """It says why there, and the song stays as long as it was."""
+    folder = tmp_path / "demo"
+    done = subprocess.run(
+        [sys.executable, "-m", "server", "demo-ad", "--output-dir", str(folder)],
+        env=environment(tmp_path, MELODYFLOW_PORT="0"),
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=False,
+    )
+
+    assert (0, []) == (done.returncode, processes_under(tmp_path)), done.stderr
+    assert all(word in done.stdout for word in ("It goes from", "downbeat", "Look:"))
+    song, result = (
+        codec.decode(folder / name) for name in ("ad-source.wav", "ad-coffee-shop.mp3")
+    )
+    assert (song.length, song.sample_rate) == (result.length, result.sample_rate)
+    assert b"\x89PNG" == (folder / "ad-coffee-shop.png").read_bytes()[:4]
+
+
 def test_an_interrupted_demo_stops_what_it_started(tmp_path: Path) -> None:
     """Ctrl-C ends it with 130 and no trace."""
     with subprocess.Popen(

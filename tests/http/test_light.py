@@ -3,7 +3,10 @@
 import subprocess
 import sys
 
-HEAVY = ("torch", "scipy", "onnxruntime", "librosa", "matplotlib", "av", "sqlalchemy", "rq")
+HEAVY = (
+    *("torch", "scipy", "onnxruntime", "librosa", "matplotlib", "av", "soundfile", "soxr"),
+    *("sqlalchemy", "rq"),
+)
 
 
 def loaded_by(module: str) -> set[str]:

@@ -6,7 +6,6 @@ Clients drop what they cannot read without saying so, hence no other coding gets
 import io
 
 import pybase64
-import soundfile
 
 from server.jobs.ports import ArtifactStore
 from server.media import codec
@@ -41,6 +40,8 @@ def _is_read_everywhere(data: bytes) -> bool:
     # recorders that stream leave a length of nothing or everything in the header
     if int.from_bytes(data[4:8], "little") != len(data) - 8:
         return False
+    import soundfile  # noqa: PLC0415 - megabytes that an idle process does without
+
     try:
         with soundfile.SoundFile(io.BytesIO(data)) as file:
             return file.subtype in _READ_EVERYWHERE

@@ -25,14 +25,17 @@ class Listener:
         self._client.on("connect_error", self.refusals.append)
         with suppress(socketio.exceptions.ConnectionError):
             self._client.connect(url, transports=["websocket"], wait_timeout=PATIENCE_SECONDS)
+        # the library forgets it, and leaves it open, when the server is the one who hangs up
+        self._wire = self._client.eio.ws and self._client.eio.ws.sock
 
     def close(self) -> None:
         """Hang up, without the three seconds that the library waits for a goodbye."""
-        if self._client.connected:
-            wire = self._client.eio.ws.sock
-            wire.shutdown(socket.SHUT_RDWR)
-            self._client.eio.wait()
-            wire.close()
+        if self._wire is None:
+            return
+        with suppress(OSError):  # it was closed, or the other end is gone
+            self._wire.shutdown(socket.SHUT_RDWR)
+        self._client.eio.wait()
+        self._wire.close()
 
     def say(self, name: str, payload: Any) -> Any:
         """Send an event and return its acknowledgement."""

@@ -19,7 +19,7 @@ from tests.unit.media import bad_reading, encoded
 
 TONE = music.sine(440, 0.5, channels=2)
 WAV = codec.encode(TONE, "wav")
-STRICT = Limits(cpu_seconds=0.4, cpu_share=0.0, wall_seconds=1.0, memory_bytes=64 * 2**20)
+STRICT = Limits(cpu_seconds=0.4, cpu_share=0.0, wall_seconds=4.0, memory_bytes=64 * 2**20)
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="the kernel's limits are needed")
 
