@@ -70,9 +70,7 @@ def test_the_advertisement_goes_where_it_fits_and_is_drawn(tmp_path: Path) -> No
 
     assert (0, []) == (done.returncode, processes_under(tmp_path)), done.stderr
     assert all(word in done.stdout for word in ("It goes from", "downbeat", "Look:"))
-    song, result = (
-        codec.decode(folder / name) for name in ("ad-source.wav", "ad-coffee-shop.mp3")
-    )
+    song, result = (codec.decode(folder / name) for name in ("ad-source.wav", "ad-coffee-shop.mp3"))
     assert (song.length, song.sample_rate) == (result.length, result.sample_rate)
     assert b"\x89PNG" == (folder / "ad-coffee-shop.png").read_bytes()[:4]
 
