@@ -176,11 +176,21 @@ class Continues(Protocol):
     """Goes on where music ends."""
 
     def continue_music(
-        self, clip: Clip, brief: Brief, sampling: Sampling, *, seconds: float, on_step: OnStep
+        self,
+        clip: Clip,
+        brief: Brief,
+        sampling: Sampling,
+        *,
+        seconds: float,
+        on_step: OnStep,
+        earlier: Clip | None = None,
     ) -> Continuation:
         """Return the clip and at least `seconds` more of the same music.
 
-        The words of the brief may be empty. `on_step` is called at least every 50 tokens.
+        `earlier` is what came right before the clip, of the same rate and channels: an engine that
+        writes down what it hears knows chords and bars better with it, and others have no use for
+        it. Times in `heard` count from its start. The words of the brief may be empty. `on_step` is
+        called at least every 50 tokens.
 
         Raises:
             errors.InvalidInput: it is longer than the engine can do, names `seconds`; or there are

@@ -42,7 +42,9 @@ class Spec(Sampled):
         "start: the first prompt_duration seconds are.",
     )
     prompt_duration: limits.Prompted = Field(
-        6.0, description="How many seconds of the sound the engine hears."
+        6.0,
+        description="How many seconds of the sound the engine goes on from. The arranger listens "
+        "to what is before them too.",
     )
     prompt_window: tuple[Seconds, Seconds] | None = Field(
         None,
@@ -227,7 +229,12 @@ def _played(spec: Spec, where: Place, length: int, player: Player) -> Takes:
         seconds = length / ground.source.sample_rate
         brief = spec.brief(number)
         return engine.continue_music(
-            ground.prompt, brief, spec.sampling, seconds=seconds, on_step=on_step
+            ground.prompt,
+            brief,
+            spec.sampling,
+            seconds=seconds,
+            on_step=on_step,
+            earlier=ground.earlier,
         )
 
     return player.takes(

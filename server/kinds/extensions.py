@@ -20,9 +20,6 @@ if TYPE_CHECKING:
     from server.media.extending import Ground, Join
     from server.media.fold import Timing
 
-HEARD_SECONDS = 30.0
-"""How much before a join is listened to for its beat."""
-
 MEASURED_SECONDS = 8.0
 """How much on either side of a join is measured: two bars at 60 BPM, four at 120."""
 
@@ -120,9 +117,9 @@ def _heard(
     source: Clip, end: int, bpm: float | None
 ) -> tuple[tuple[float, ...] | None, float | None]:
     """Return beats and tempo of the last seconds before an end; None where there are none."""
-    from server.media import grid  # noqa: PLC0415 - as above
+    from server.media import extending, grid  # noqa: PLC0415 - as above
 
-    start = max(0, end - round(HEARD_SECONDS * source.sample_rate))
+    start = max(0, end - round(extending.HEARD_SECONDS * source.sample_rate))
     found = grid.listen(cut(source, Window(start, end)), bpm=bpm)
     if found is None:
         return None, None
@@ -233,7 +230,7 @@ def report(
         "fit": fit(where, made),
         "takes": [each.as_dict() for each in takes.made],
         "best": takes.best,
-        "heard": passages.moved(played.heard, (ground.end - ground.heard) / rate),
+        "heard": passages.moved(played.heard, ground.listened_from / rate),
         "understood": list(played.understood),
         "ignored": list(played.ignored),
         "guessed": played.guessed,

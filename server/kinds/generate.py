@@ -212,8 +212,14 @@ def _next(spec: Spec, scene: int, before: Sequence[Played], player: Player) -> P
     def play(engine: Continues, number: int, on_step: OnStep) -> Continuation:
         brief = spec.brief(scene, number, bpm=tempo)
         seconds = length / clip.sample_rate
-        prompt = where.ground.prompt
-        return engine.continue_music(prompt, brief, spec.sampling, seconds=seconds, on_step=on_step)
+        return engine.continue_music(
+            where.ground.prompt,
+            brief,
+            spec.sampling,
+            seconds=seconds,
+            on_step=on_step,
+            earlier=where.ground.earlier,
+        )
 
     made = player.takes(
         play,

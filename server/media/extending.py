@@ -21,6 +21,9 @@ from server.media.clip import Clip, Samples
 from server.media.fold import Fold, Timing
 from server.media.window import Law, Window, cut
 
+HEARD_SECONDS = 30.0
+"""How much before a join is listened to for its beat and its chords."""
+
 MOST_LATE_SECONDS = window.CROSSFADE_SECONDS
 """How far new music may be moved onto the beat: what it repeats or leaves out is faded over."""
 
@@ -105,6 +108,18 @@ class Ground:
     def prompt(self) -> Clip:
         """What an engine is given."""
         return cut(self.source, Window(self.end - self.heard, self.end))
+
+    @property
+    def listened_from(self) -> int:
+        """Where what is worth hearing begins: the prompt, or some time before."""
+        reach = round(HEARD_SECONDS * self.source.sample_rate)
+        return min(self.end - self.heard, max(0, self.end - reach))
+
+    @property
+    def earlier(self) -> Clip | None:
+        """What is worth hearing before the prompt; None where there is nothing."""
+        first, last = self.listened_from, self.end - self.heard
+        return cut(self.source, Window(first, last)) if first < last else None
 
     def in_its_terms(self, played: Clip) -> Clip:
         """Return what an engine played at the source's rate and in its channels."""

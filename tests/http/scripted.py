@@ -60,6 +60,7 @@ class ScriptedEngine:
         failure: raised instead of giving a result.
         briefs: what it was asked for, in order.
         clips: what it was given, one a call.
+        earlier: what came before them, one a call of `continue_music`.
         windows: what it was to paint in them, one a call of `inpaint`.
         samplings: how it was to draw, one a call of `continue_music` and `generate`.
         seconds: how much it was to play, one a call of those.
@@ -75,6 +76,7 @@ class ScriptedEngine:
         self.failure: BaseException | None = None
         self.briefs: list[Brief] = []
         self.clips: list[Clip] = []
+        self.earlier: list[Clip | None] = []
         self.windows: list[tuple[Window, ...]] = []
         self.samplings: list[Sampling] = []
         self.seconds: list[float] = []
@@ -137,10 +139,18 @@ class ScriptedEngine:
         return [self._inpainting(clip, windows, number) for number in range(takes)]
 
     def continue_music(
-        self, clip: Clip, brief: Brief, sampling: Sampling, *, seconds: float, on_step: OnStep
+        self,
+        clip: Clip,
+        brief: Brief,
+        sampling: Sampling,
+        *,
+        seconds: float,
+        on_step: OnStep,
+        earlier: Clip | None = None,
     ) -> Continuation:
         """Do what the script says."""
         self.clips.append(clip)
+        self.earlier.append(earlier)
         self._asked(brief, sampling, seconds, on_step)
         return self._continuation(self.go_on(clip, seconds, brief.seed))
 

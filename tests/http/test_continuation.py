@@ -115,6 +115,8 @@ def test_what_is_heard_kept_and_new_is_what_was_asked_for(
 
     part = slice(round(heard[0] * RATE), round(heard[1] * RATE))
     np.testing.assert_array_equal(SOURCE.samples[:, part], here.engine.clips[0].samples)
+    before = here.engine.earlier[0]
+    assert part.start == (0 if before is None else before.length)
     assert list(heard) == report["heard_seconds"]
     assert (kept, total) == (report["kept_seconds"], report["total_seconds"])
     assert round(total * RATE) == result.length

@@ -50,10 +50,17 @@ class Halving:
         return [Transformation(clip=half) for _ in briefs]
 
     def continue_music(
-        self, clip: Clip, brief: Brief, sampling: Sampling, *, seconds: float, on_step: OnStep
+        self,
+        clip: Clip,
+        brief: Brief,
+        sampling: Sampling,
+        *,
+        seconds: float,
+        on_step: OnStep,
+        earlier: Clip | None = None,
     ) -> Continuation:
         """Do it, half way only until it is let go."""
-        del brief, sampling
+        del brief, sampling, earlier
         self._step(on_step)
         at = np.arange(round((seconds + 1) * clip.sample_rate)) / clip.sample_rate
         hum = np.tile(0.1 * np.sin(2 * np.pi * 110 * at), (clip.channels, 1))

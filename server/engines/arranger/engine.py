@@ -21,6 +21,7 @@ from server.engines.arranger.listening.transcribe import open_transcriber
 from server.engines.arranger.prompt import Reading
 from server.engines.arranger.render import Orchestra
 from server.engines.arranger.score import Heard, Score
+from server.engines.arranger.stages import STEPS, share
 from server.engines.catalog import Availability
 from server.engines.protocols import (
     Brief,
@@ -39,9 +40,6 @@ RATE = 44100
 """The rate everything is played and blended at."""
 
 SHORTEST_SECONDS = 0.5
-STEPS = 1000
-"""Total of `on_step` for one brief; the stages have fixed shares of it."""
-
 _LISTENED, _ARRANGED, _RENDERED = 350, 370, 930
 _SILENT = 1e-4
 _ANALYSED_RATE = 22050
@@ -147,7 +145,7 @@ class Arranger:
             windows,
             brief,
             transcriber=self._transcriber,
-            on_step=_share(on_step, 0, _LISTENED, of=total),
+            on_step=share(on_step, 0, _LISTENED, of=total),
         )
         return [
             self._inpainting(
@@ -156,7 +154,7 @@ class Arranger:
                     reading,
                     self._orchestra,
                     seed=brief.seed + number,
-                    on_step=_share(on_step, at, at + played, of=total),
+                    on_step=share(on_step, at, at + played, of=total),
                 ),
                 canvas,
                 reading,
@@ -165,9 +163,16 @@ class Arranger:
         ]
 
     def continue_music(
-        self, clip: Clip, brief: Brief, sampling: Sampling, *, seconds: float, on_step: OnStep
+        self,
+        clip: Clip,
+        brief: Brief,
+        sampling: Sampling,
+        *,
+        seconds: float,
+        on_step: OnStep,
+        earlier: Clip | None = None,
     ) -> Continuation:
-        """Return the clip and at least `seconds` more, in time and over its chords.
+        """Return the clip and at least `seconds` more, in time and over the chords heard.
 
         What is new is written to the end of a bar and rings out beyond it. The clip comes back as
         it is, but for the end over which what is new fades in. The tokens' sampling means nothing
@@ -187,6 +192,7 @@ class Arranger:
             transcriber=self._transcriber,
             orchestra=self._orchestra,
             on_step=on_step,
+            earlier=earlier,
         )
         return self._continuation(result, replace(reading, guessed=None))
 
@@ -259,7 +265,7 @@ class Arranger:
 
     def _prepare(self, plan: _Plan, source: Clip, on_step: OnStep) -> _Stage:
         brief, reading = plan.brief, plan.reading
-        heard = self._ear.listen(source, bpm=brief.bpm, on_step=_share(on_step, 0, _LISTENED))
+        heard = self._ear.listen(source, bpm=brief.bpm, on_step=share(on_step, 0, _LISTENED))
         score = orchestrate.arrange(
             heard, reading.arrangement, strength=plan.strength, seed=brief.seed
         )
@@ -293,7 +299,7 @@ class Arranger:
 
     def _play(self, stage: _Stage, clip: Clip, seed: int, on_step: OnStep) -> Clip:
         rendering = self._orchestra.render(
-            stage.score, stage.heard, seed=seed, on_step=_share(on_step, _ARRANGED, _RENDERED)
+            stage.score, stage.heard, seed=seed, on_step=share(on_step, _ARRANGED, _RENDERED)
         )
         source = stage.source
         played = Clip(window.fit_length(rendering.mix, source.length), RATE)
@@ -344,15 +350,6 @@ def _turn(on_step: OnStep, number: int, count: int) -> OnStep:
 
     def report(done: int, _total: int) -> None:
         on_step(number * played + max(done, heard), _LISTENED + count * played)
-
-    return report
-
-
-def _share(on_step: OnStep, start: int, end: int, *, of: int = STEPS) -> OnStep:
-    """Return an `on_step` for a stage that has the share from `start` to `end` of the whole."""
-
-    def report(done: int, total: int) -> None:
-        on_step(start + (end - start) * done // max(total, 1), of)
 
     return report
 

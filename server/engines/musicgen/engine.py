@@ -60,7 +60,14 @@ class MusicGenEngine:
         self._memory = memory
 
     def continue_music(
-        self, clip: Clip, brief: Brief, sampling: Sampling, *, seconds: float, on_step: OnStep
+        self,
+        clip: Clip,
+        brief: Brief,
+        sampling: Sampling,
+        *,
+        seconds: float,
+        on_step: OnStep,
+        earlier: Clip | None = None,
     ) -> Continuation:
         """Return the clip, its end as the model hears it, and `seconds` more.
 
@@ -70,6 +77,7 @@ class MusicGenEngine:
             errors.DeviceLost: the device failed and is of no use to this process any more.
             errors.EngineFailed: what came out is no sound.
         """
+        del earlier  # the prompt is all that the model was taught to hear
         network, model, hearing = self._opened(sampling, seconds)
         new = hearing.frames_of(seconds) + 1  # rounding between rates may take a part of one
         prompt = prompts.heard(clip, hearing, new_frames=new)

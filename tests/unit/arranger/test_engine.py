@@ -11,7 +11,7 @@ import pytest
 import variations
 from server import errors
 from server.config import Settings
-from server.engines.arranger import engine
+from server.engines.arranger import engine, stages
 from server.engines.arranger.engine import Arranger
 from server.engines.protocols import Brief, Transformation, Transforms
 from server.media.clip import Clip
@@ -153,9 +153,9 @@ def test_progress_rises_to_its_end() -> None:
     seen: list[tuple[int, int]] = []
     arranger().transform(guitar(2.25), [brief()], on_step=lambda *step: seen.append(step))
 
-    assert {engine.STEPS} == {total for _, total in seen}
+    assert {stages.STEPS} == {total for _, total in seen}
     assert all(a[0] <= b[0] for a, b in pairwise(seen))
-    assert (engine.STEPS, engine.STEPS) == seen[-1]
+    assert (stages.STEPS, stages.STEPS) == seen[-1]
     assert len(seen) > 8
 
 

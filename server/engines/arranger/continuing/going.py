@@ -23,6 +23,7 @@ from server.engines.arranger.prompt import Reading
 from server.engines.arranger.render import Orchestra
 from server.engines.arranger.score import DrumHit, Heard, Note, Score
 from server.engines.arranger.spans import Span
+from server.engines.arranger.stages import STEPS, share
 from server.engines.protocols import Brief, OnStep
 from server.media import loudness, resample
 from server.media.clip import Clip, Samples
@@ -30,9 +31,6 @@ from server.media.window import Window, cut, fit_length
 
 RATE = 44100
 """The rate everything is played at."""
-
-STEPS = 1000
-"""Total of `on_step`."""
 
 LONGEST_SECONDS = 600.0
 
@@ -107,8 +105,9 @@ def go_on(
     transcriber: Transcriber,
     orchestra: Orchestra,
     on_step: OnStep,
+    earlier: Clip | None = None,
 ) -> Going:
-    """Return the clip and at least `seconds` more.
+    """Return the clip and at least `seconds` more; `earlier`, what came before, is heard as well.
 
     Where the reading is a guess, the voices play that sound most like the clip.
 
@@ -118,23 +117,27 @@ def go_on(
     """
     check(clip, seconds)
     on_step(0, STEPS)
+    heard, start = _with_earlier(clip, earlier)
     ahead = horizon.listen(
-        clip,
+        heard,
         seconds=seconds,
         transcriber=transcriber,
         bpm=brief.bpm,
-        on_step=_share(on_step, 0, _LISTENED),
+        on_step=share(on_step, 0, _LISTENED),
     )
-    if not ahead.has_music:
-        return _spun(clip, ahead, brief.seed, seconds, on_step)
-    return _played(clip, ahead, brief.seed, reading, orchestra, seconds, on_step)
+    if ahead.has_music:
+        going = _played(heard, ahead, brief.seed, reading, orchestra, seconds, on_step)
+    else:
+        going = _spun(heard, ahead, brief.seed, seconds, on_step)
+    return replace(going, clip=cut(going.clip, Window(start, going.clip.length)))
 
 
-def _share(on_step: OnStep, start: int, end: int) -> OnStep:
-    def report(done: int, total: int) -> None:
-        on_step(start + (end - start) * done // max(total, 1), STEPS)
-
-    return report
+def _with_earlier(clip: Clip, earlier: Clip | None) -> tuple[Clip, int]:
+    """Return a clip with what came before it, and where it begins in that, in samples."""
+    if earlier is None:
+        return clip, 0
+    samples = np.concatenate([earlier.samples, clip.samples], axis=1)
+    return clip.with_samples(samples), earlier.length
 
 
 # A texture
@@ -147,7 +150,7 @@ def _spun(clip: Clip, ahead: Horizon, seed: int, seconds: float, on_step: OnStep
         source,
         round(seconds * source.sample_rate),
         seed=seed,
-        on_step=_share(on_step, _LISTENED, STEPS),
+        on_step=share(on_step, _LISTENED, STEPS),
     )
     if new is None:
         raise errors.EngineFailed("The end of the clip is silent; there is nothing to go on with.")
@@ -189,10 +192,10 @@ def _played(
     seconds: float,
     on_step: OnStep,
 ) -> Going:
-    chosen, facts = _chosen(ahead, reading, orchestra, seed, _share(on_step, _LISTENED, _CHOSEN))
+    chosen, facts = _chosen(ahead, reading, orchestra, seed, share(on_step, _LISTENED, _CHOSEN))
     written = write(ahead, chosen, seconds, seed)
     rendering = orchestra.render(
-        written.score, written.heard, seed=seed, on_step=_share(on_step, _CHOSEN, _RENDERED)
+        written.score, written.heard, seed=seed, on_step=share(on_step, _CHOSEN, _RENDERED)
     )
     result = _joined(clip, ahead, rendering.mix, written)
     on_step(STEPS, STEPS)

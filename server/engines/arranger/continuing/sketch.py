@@ -12,7 +12,7 @@ import numpy as np
 from server import errors
 from server.engines.arranger import blend, orchestrate
 from server.engines.arranger.continuing import drumming, ensemble, going, styles
-from server.engines.arranger.continuing.going import RATE, RING_SECONDS, STEPS, Going
+from server.engines.arranger.continuing.going import RATE, RING_SECONDS, Going
 from server.engines.arranger.continuing.styles import Asked, Style
 from server.engines.arranger.inpainting import compose, course, sections, tune
 from server.engines.arranger.inpainting.context import METER, Context
@@ -25,6 +25,7 @@ from server.engines.arranger.prompt import Reading
 from server.engines.arranger.render import Orchestra
 from server.engines.arranger.score import Chord, DrumHit, DrumKind, Heard, Note
 from server.engines.arranger.spans import Span
+from server.engines.arranger.stages import STEPS
 from server.engines.protocols import Brief, OnStep
 from server.media import loudness
 from server.media.clip import Clip

@@ -48,11 +48,13 @@ class Continued:
         return cut(self.result.clip, Window(start, start + self.truth.length))
 
 
-def go_on(clip: Clip, *, seconds: float = ASKED, **fields: object) -> Continuation:
+def go_on(
+    clip: Clip, *, seconds: float = ASKED, earlier: Clip | None = None, **fields: object
+) -> Continuation:
     """Return a clip with what the engine adds."""
     brief = Brief(**{"variation": None, "prompt": "", "seed": 3, **fields})  # type: ignore[arg-type]
     return arranger().continue_music(
-        clip, brief, Sampling(), seconds=seconds, on_step=lambda *_: None
+        clip, brief, Sampling(), seconds=seconds, on_step=lambda *_: None, earlier=earlier
     )
 
 

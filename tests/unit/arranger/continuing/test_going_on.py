@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from server import errors
+from server.engines.arranger import stages
 from server.engines.arranger.continuing import going
 from server.engines.protocols import Brief, Continuation, Continues, Sampling
 from server.media import endings as stops
@@ -78,6 +79,19 @@ def test_a_transposed_continuation_and_one_with_shuffled_bars_are_refused() -> N
 
     assert root_agreement(made, made.new, transposed=1) < ROOTS
     assert root_agreement(made, made.new.with_samples(shuffled)) < ROOTS
+
+
+def test_what_came_earlier_is_heard_for_its_chords_and_not_given_back() -> None:
+    """Five seconds do not hold a loop of four bars; with what was before them they do."""
+    made, first = continued(120.0), round(12.0 * 44100)
+    earlier = cut(made.stopped, Window(0, first))
+    clip = cut(made.stopped, Window(first, made.stopped.length))
+    knowing, alone = (endings.go_on(clip, earlier=each) for each in (earlier, None))
+    whole = made.result.clip.samples[:, first:]
+
+    np.testing.assert_array_equal(whole, knowing.clip.samples)
+    new = cut(alone.clip, Window(clip.length, clip.length + made.truth.length))
+    assert root_agreement(made, new) < ROOTS
 
 
 # How it sounds at the join, in between and at the end
@@ -247,4 +261,4 @@ def test_it_can_be_stopped_at_any_step_and_counts_upwards() -> None:
         endings.arranger().continue_music(short(), brief, Sampling(), seconds=4.0, on_step=report)
 
     assert told == sorted(told)
-    assert {going.STEPS} == {total for _, total in told}
+    assert {stages.STEPS} == {total for _, total in told}
