@@ -88,7 +88,7 @@ def _flowing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flowing]:
 
 @pytest.fixture(scope="module", name="riff")
 def _riff() -> Clip:
-    return music.riff(seconds=3.0).clip
+    return music.riff(seconds=2.0).clip
 
 
 def test_the_table_of_engines_says_that_it_is_here_and_under_which_licence(
