@@ -3,6 +3,7 @@
 The weights are small and made by formula; the files, the worker and every step are the real ones.
 """
 
+import base64
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -12,13 +13,14 @@ from typing import Any
 import numpy as np
 import pytest
 import requests
+import socketio
 
 from server.media import codec
 from server.media.clip import Clip
 from tests import music
 from tests.local_hub import COMMIT, Hub, serving
 from tests.models import formula
-from tests.system.processes import Yard, until
+from tests.system.processes import PATIENCE_SECONDS, Yard, until
 
 FINAL = {"finished", "failed", "cancelled"}
 
@@ -196,3 +198,21 @@ def test_weights_that_are_fetched_by_a_job_play_in_the_next(playing: Playing) ->
     assert (FINETUNE, COMMIT) == tuple(
         after["recipe"]["model"][key] for key in ("name", "revision")
     )
+
+
+def test_a_plugin_s_socket_hears_music_go_on(playing: Playing, riff: Clip) -> None:
+    """With the weights of the settings; of a prompt of 29 s there is one second left to play."""
+    wav = base64.b64encode(codec.encode(riff, "wav")).decode()
+    heard: dict[str, Any] = {}
+    with socketio.SimpleClient() as client:
+        client.connect(playing.url, transports=["websocket"])
+        client.emit("continue_music_request", {"audio_data": wav, "prompt_duration": 29})
+        while not heard.keys() & {"music_continued", "error"}:
+            name, heard[name] = client.receive(timeout=PATIENCE_SECONDS)
+
+    assert {"continue_music_received", "queue_status", "progress_update"} <= heard.keys()
+    data = base64.b64decode(heard["music_continued"]["audio_data"])
+    sound = codec.decode(data)
+    assert b"engine: musicgen" in data
+    assert riff.length + riff.sample_rate == sound.length
+    np.testing.assert_array_equal(riff.samples, sound.samples[:, : riff.length])
