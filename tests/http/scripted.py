@@ -238,3 +238,15 @@ def worker_note(*, available: bool = True, loaded: tuple[str, ...] = ()) -> Work
     # it stays for as long as any test lasts, however busy the machine is
     seen_at = now() + timedelta(hours=1)
     return WorkerNote(id=WORKER, queues=("audio",), offers=(offer,), loaded=loaded, seen_at=seen_at)
+
+
+class TwoEngines:
+    """One that has not the weights, and the next best."""
+
+    def __init__(self, *engines: ScriptedEngine) -> None:
+        self._engines = dict(zip(("musicgen", "arranger"), engines, strict=True))
+
+    def open(self, name: str, capability: str, *, on_step: OnStep = tell_nobody) -> tuple[str, Any]:
+        """Return the one that is named, or the best."""
+        chosen = "musicgen" if name == "auto" else name
+        return chosen, self._engines[chosen]

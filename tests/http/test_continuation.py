@@ -11,13 +11,13 @@ import pytest
 
 import variations
 from server import errors
-from server.engines.protocols import OnStep, Sampling, tell_nobody
+from server.engines.protocols import Sampling
 from server.media import codec, resample
 from server.media.clip import Clip
 from tests import music
 from tests.http import sounds
 from tests.http.conftest import MakeWorld
-from tests.http.scripted import ScriptedEngine, hummed
+from tests.http.scripted import ScriptedEngine, TwoEngines, hummed
 from tests.http.world import World
 
 SECONDS = 4.0
@@ -371,23 +371,11 @@ def test_weights_that_did_not_play_are_told_of(here: World) -> None:
     assert not any("not used" in each for each in other["notices"])
 
 
-class _TwoEngines:
-    """One that has not the weights, and the next best."""
-
-    def __init__(self, *engines: ScriptedEngine) -> None:
-        self._engines = dict(zip(("musicgen", "arranger"), engines, strict=True))
-
-    def open(self, name: str, capability: str, *, on_step: OnStep = tell_nobody) -> tuple[str, Any]:
-        """Return the one that is named, or the best."""
-        chosen = "musicgen" if name == "auto" else name
-        return chosen, self._engines[chosen]
-
-
 def test_where_weights_are_missing_the_next_best_engine_plays(make_world: MakeWorld) -> None:
     """And says so; negative control: an engine that was named refuses instead."""
     best, next_best = ScriptedEngine(), ScriptedEngine()
     best.failure = errors.InvalidInput("There are no weights of that name here.", field="model")
-    here = make_world(engines=_TwoEngines(best, next_best))
+    here = make_world(engines=TwoEngines(best, next_best))
     job, _ = done(here, model="somebody/finetune")
     named = here.finished(submitted(here, model="somebody/finetune", engine="musicgen")["id"])
 
