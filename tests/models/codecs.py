@@ -12,48 +12,9 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from tests.models import formula, recorded
+from tests.models.shapes import TOKENS
 
 Shapes = Mapping[str, tuple[int, ...]]
-
-TOKENS: dict[str, Any] = {
-    "sample_rate": 32000,
-    "channels": 1,
-    "compression_model": "encodec",
-    "encodec": {
-        "autoencoder": "seanet",
-        "quantizer": "rvq",
-        "sample_rate": "${sample_rate}",
-        "channels": "${channels}",
-        "causal": False,
-        "renormalize": False,
-    },
-    "seanet": {
-        "dimension": 16,
-        "channels": "${channels}",
-        "causal": "${encodec.causal}",
-        "n_filters": 4,
-        "n_residual_layers": 1,
-        "ratios": [8, 5, 4, 4],
-        "activation": "ELU",
-        "activation_params": {"alpha": 1.0},
-        "norm": "weight_norm",
-        "norm_params": {},
-        "kernel_size": 7,
-        "residual_kernel_size": 3,
-        "last_kernel_size": 7,
-        "dilation_base": 2,
-        "pad_mode": "reflect",
-        "true_skip": True,
-        "compress": 2,
-        "lstm": 2,
-        "disable_norm_outer_blocks": 0,
-        "encoder": {"dimension": 16},
-        "decoder": {"trim_right_ratio": 1.0, "final_activation": None},
-    },
-    "rvq": {"n_q": 4, "q_dropout": False, "bins": 64, "decay": 0.99, "kmeans_init": True},
-    "no_quant": {},
-}
-"""What the file of a small codec with four codebooks says of itself: 32 kHz, 50 frames a second."""
 
 TRANSFORMERS: dict[str, Any] = {
     "audio_channels": 1,

@@ -106,9 +106,10 @@ TOKENS: dict[str, Any] = {
         "compress": 2,
         "lstm": 2,
         "disable_norm_outer_blocks": 0,
-        "encoder": {},
+        "encoder": {"dimension": 16},
         "decoder": {"trim_right_ratio": 1.0, "final_activation": None},
     },
-    "rvq": {"n_q": 4, "bins": 64, "q_dropout": False, "decay": 0.99},
+    "rvq": {"n_q": 4, "q_dropout": False, "bins": 64, "decay": 0.99, "kmeans_init": True},
     "no_quant": {},
 }
+"""What the file of a small codec with four codebooks says of itself: 32 kHz, 50 frames a second."""

@@ -18,11 +18,11 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from tests.local_hub import Hub, ask, serving
-from tests.models import codecs, formula, recorded
+from tests.models import codecs, formula, recorded, shapes
 from tests.models.conftest import noise
 
-SMALL = codecs.TOKENS | {
-    "seanet": codecs.TOKENS["seanet"]
+SMALL = shapes.TOKENS | {
+    "seanet": shapes.TOKENS["seanet"]
     | {"dimension": 4, "n_filters": 2, "ratios": [2], "lstm": 2, "encoder": {"dimension": 4}},
     "rvq": {"n_q": 2, "bins": 4},
 }

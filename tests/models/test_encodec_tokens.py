@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from tests.models import codecs, formula, recorded
+from tests.models import codecs, formula, recorded, shapes
 from tests.models.conftest import noise
 
 GATE = 3e-5
@@ -86,7 +86,7 @@ def test_a_codec_of_the_transformers_library_gives_what_it_gave_there(
 def test_a_codec_computed_otherwise_does_not_give_them(
     tmp_path: Path, change: dict[str, Any]
 ) -> None:
-    config = codecs.TOKENS
+    config = shapes.TOKENS
     for path, value in change.items():
         config = formula.changed(config, path, value)
     other = loaders.load_compression_model(codecs.write_tokens(tmp_path, config))
