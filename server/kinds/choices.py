@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema
 
 import variations
 from server import errors
@@ -114,6 +114,15 @@ def check_name(name: str, *, field: str) -> None:
     """
     if name != CUSTOM and name not in variations.load():
         raise errors.NoSuchVariation(f"Unknown variation: {name[:64]}", field=field)
+
+
+def _known_name(name: str) -> str:
+    check_name(name, field="variation")
+    return name
+
+
+VariationName = Annotated[str, AfterValidator(_known_name)]
+"""A preset's name, or custom."""
 
 
 def check_words(choice: Choice, *, field: str = "custom_prompt") -> None:

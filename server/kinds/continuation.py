@@ -8,8 +8,8 @@ from server import errors
 from server.engines.catalog import ENGINES
 from server.engines.protocols import Brief, Continuation, Continues, OnStep
 from server.jobs.context import Context
-from server.kinds import choices, extensions, insertions, limits, recipe, takes
-from server.kinds.choices import CUSTOM, Choice, Prompt
+from server.kinds import extensions, insertions, limits, recipe, takes
+from server.kinds.choices import CUSTOM, Choice, Prompt, VariationName
 from server.kinds.extensions import Extended, Place
 from server.kinds.fields import EngineName, Format, Seconds, Seed, Tempo, random_seed
 from server.kinds.players import Player, Takes
@@ -35,7 +35,9 @@ class Spec(Sampled):
     prompt: Prompt | None = Field(
         None, description="Where the music shall go; replaces the preset's prompt. May be empty."
     )
-    variation: str = Field(CUSTOM, description="A preset's name, or custom with or without prompt.")
+    variation: VariationName = Field(
+        CUSTOM, description="A preset's name, or custom with or without prompt."
+    )
     prompt_from: Literal["end", "start"] = Field(
         "end",
         description="Which part the engine hears and goes on from. end: everything is kept. "
@@ -79,12 +81,6 @@ class Spec(Sampled):
         found = insertions.listed(value) if value.strip() else None
         is_span = isinstance(found, list) and len(found) == 1 and isinstance(found[0], list)
         return found[0] if is_span and found else found
-
-    @field_validator("variation")
-    @classmethod
-    def _known_variation(cls, name: str) -> str:
-        choices.check_name(name, field="variation")
-        return name
 
     @model_validator(mode="after")
     def _possible(self) -> "Spec":

@@ -1,7 +1,7 @@
 """Job kind `inpaint`: something else in windows of a sound, so that it belongs there."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -9,14 +9,11 @@ from server.engines.protocols import Brief, Inpainting, Inpaints
 from server.jobs.context import Context
 from server.jobs.kind import JobSpec, Number
 from server.kinds import choices, insertions, paintings, recipe
-from server.kinds.choices import CUSTOM, Choice, Prompt
+from server.kinds.choices import CUSTOM, Choice, Prompt, VariationName
 from server.kinds.fields import EngineName, Format, Seconds, Seed, Tempo, random_seed
 from server.kinds.insertions import Excerpt
 from server.kinds.paintings import Canvas
 from server.media.bounded import READERS
-
-if TYPE_CHECKING:
-    pass
 
 NAME = "inpaint"
 QUEUE = "audio"
@@ -42,7 +39,9 @@ class Spec(JobSpec):
     prompt: Prompt | None = Field(
         None, description="What shall be heard in the windows; replaces the preset's prompt."
     )
-    variation: str = Field(CUSTOM, description="A preset's name, or custom with a prompt.")
+    variation: VariationName = Field(
+        CUSTOM, description="A preset's name, or custom with a prompt."
+    )
     mode: Literal["exact", "bars"] = Field(
         "exact",
         description="exact: the windows as they are. bars: their ends moved to downbeats, by half "
@@ -73,12 +72,6 @@ class Spec(JobSpec):
     @classmethod
     def _listed(cls, value: object) -> object:
         return insertions.listed(value)
-
-    @field_validator("variation")
-    @classmethod
-    def _known_variation(cls, name: str) -> str:
-        choices.check_name(name, field="variation")
-        return name
 
     @model_validator(mode="after")
     def _possible(self) -> "Spec":

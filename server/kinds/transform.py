@@ -11,7 +11,7 @@ from server.jobs.context import Context
 from server.jobs.kind import JobSpec, Number
 from server.jobs.record import Role
 from server.kinds import choices, passages, recipe, takes
-from server.kinds.choices import CUSTOM, Choice, Choices, Prompt
+from server.kinds.choices import CUSTOM, Choice, Choices, Prompt, VariationName
 from server.kinds.fields import EngineName, Format, Seconds, Seed, Tempo, random_seed
 from server.kinds.passages import Passage
 from server.kinds.takes import Take
@@ -40,7 +40,9 @@ class Spec(JobSpec):
     """
 
     source: str = Field(description="Id of the artifact to transform.")
-    variation: str = Field(CUSTOM, description="A preset's name, or custom with custom_prompt.")
+    variation: VariationName = Field(
+        CUSTOM, description="A preset's name, or custom with custom_prompt."
+    )
     custom_prompt: Prompt | None = Field(
         None, description="Free words; they replace the preset's prompt."
     )
@@ -73,12 +75,6 @@ class Spec(JobSpec):
     )
     engine: EngineName = "auto"
     format: Format = "wav"
-
-    @field_validator("variation")
-    @classmethod
-    def _known_variation(cls, name: str) -> str:
-        choices.check_name(name, field="variation")
-        return name
 
     @field_validator("variations", mode="before")
     @classmethod

@@ -16,17 +16,7 @@ api = APIBlueprint(
 @api.post(
     "/continue",
     request_body=documentation.order_request("continuation"),
-    responses=answers(
-        {200: asking_views.KnownOrForecast, 202: views.Receipt},
-        400,
-        409,
-        413,
-        415,
-        422,
-        429,
-        503,
-        507,
-    ),
+    responses=jobs.TAKEN,
 )
 def go_on(query: jobs.Asking, header: parsing.IdempotencyHeader) -> Response:
     """Submit a continuation, as `POST /jobs` with the kind continuation does."""

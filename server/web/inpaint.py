@@ -7,7 +7,7 @@ from flask_openapi.blueprint import APIBlueprint
 from pydantic import Field
 
 from server.jobs.record import Job, Status
-from server.web import asking_views, documentation, errors, intake, jobs, parsing, views
+from server.web import documentation, errors, intake, jobs, parsing, views
 from server.web.documentation import answers
 from server.web.services import current
 
@@ -41,17 +41,7 @@ class SuggestionsView(views.View):
 @api.post(
     "/inpaint",
     request_body=documentation.order_request("inpaint"),
-    responses=answers(
-        {200: asking_views.KnownOrForecast, 202: views.Receipt},
-        400,
-        409,
-        413,
-        415,
-        422,
-        429,
-        503,
-        507,
-    ),
+    responses=jobs.TAKEN,
 )
 def inpaint(query: jobs.Asking, header: parsing.IdempotencyHeader) -> Response:
     """Submit an inpainting, as `POST /jobs` with the kind inpaint does."""

@@ -5,6 +5,7 @@ from typing import Annotated
 
 from flask import Response
 from flask_openapi.blueprint import APIBlueprint
+from flask_openapi.types import ResponseDict
 from pydantic import BaseModel, ConfigDict, Field
 
 from server import errors, kinds
@@ -45,11 +46,17 @@ class Asking(BaseModel):
     )
 
 
+_SUBMITTED: ResponseDict = {200: asking_views.KnownOrForecast, 202: views.Receipt}
+
+TAKEN = answers(_SUBMITTED, 400, 409, 413, 415, 422, 429, 503, 507)
+"""What a route answers that takes a sound and an order of one kind."""
+
+
 @api.post(
     "/jobs",
     request_body=documentation.job_request(),
     responses=answers(
-        {200: asking_views.KnownOrForecast, 202: views.Receipt},
+        _SUBMITTED,
         400,
         404,
         409,
