@@ -6,9 +6,12 @@ Engines get `on_step` and know nothing else of jobs. `on_step` may raise to stop
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from types import MappingProxyType
+from typing import Any, Literal, Protocol
 
 from server.media.clip import Clip
+from server.media.key import Key
+from server.media.sheet import Sheet
 from server.media.window import Window
 from variations import Variation
 
@@ -21,6 +24,31 @@ OnPreview = Callable[[Sequence[Clip]], None]
 
 def tell_nobody(done: int, total: int) -> None:
     """Be the `on_step` where nobody follows."""
+
+
+Layer = Literal["pitched", "drums", "vocals"]
+"""What a source is made of, as far as an engine can tell it apart."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartChoice:
+    """What is wanted of one part of an arrangement.
+
+    Attributes:
+        mute: it is not heard.
+        seed: what is random in it is drawn from this instead of the brief's seed: it is rolled
+            again, and no other part changes.
+        gain_db: louder or softer than the arrangement has it.
+    """
+
+    mute: bool = False
+    seed: int | None = None
+    gain_db: float = 0.0
+
+
+_NO_PARTS: Mapping[str, PartChoice] = MappingProxyType({})
+_NO_LAYERS: Mapping[Layer, float] = MappingProxyType({})
+_NO_STEMS: Mapping[str, Clip] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +66,12 @@ class Brief:
         seed: what is random is drawn from it alone.
         bpm: tempo the DAW knows, as a hint.
         keeps_groove: of an inpainting, whether what was in the windows lends its groove.
+        key: key the DAW knows, as a hint.
+        keep_drums: True leaves the source's strokes in place and adds no kit, False replaces them;
+            None leaves it to the preset.
+        layers: strength of single layers, where it differs from `strength`; 0 keeps the source's.
+        parts: choices for parts by name.
+        wants_stems: whether each part is wanted as a sound of its own.
     """
 
     variation: Variation | None
@@ -50,6 +84,11 @@ class Brief:
     seed: int = 0
     bpm: float | None = None
     keeps_groove: bool = False
+    key: Key | None = None
+    keep_drums: bool | None = None
+    layers: Mapping[Layer, float] = field(default_factory=lambda: _NO_LAYERS)
+    parts: Mapping[str, PartChoice] = field(default_factory=lambda: _NO_PARTS)
+    wants_stems: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +124,9 @@ class Rendition:
         model: who made it, for the recipe: name, revision, checksum, device, precision, as far as
             the engine has them.
         made: JSON-able facts of how it was made, for the report: what was computed, what shared.
+        sheet: the notes that were played, None of an engine that knows no notes.
+        stems: the parts as sounds of the clip's length, rate and channels, by name; together they
+            are the clip. Empty unless they were wanted and the engine has parts.
     """
 
     clip: Clip
@@ -95,6 +137,8 @@ class Rendition:
     notices: tuple[str, ...] = ()
     model: Mapping[str, str] = field(default_factory=dict)
     made: Mapping[str, Any] = field(default_factory=dict)
+    sheet: Sheet | None = None
+    stems: Mapping[str, Clip] = field(default_factory=lambda: _NO_STEMS)
 
 
 class Transformation(Rendition):

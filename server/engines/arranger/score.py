@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from server.media.key import PITCH_NAMES, Key
+from server.media.sheet import Bend
 from variations.schema import Drums, Effect, Halo, Voice
 
 ANALYSIS_RATE = 22050
@@ -39,7 +40,10 @@ DrumKind = Literal["kick", "snare", "clap", "hat", "open_hat", "perc"]
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """One note. `origin` tells what was heard in the source from what the arranger added."""
+    """One note. `origin` tells what was heard in the source from what the arranger added.
+
+    `bend` is how its pitch moves against `pitch`; empty where it stays.
+    """
 
     start_seconds: float
     seconds: float
@@ -47,6 +51,7 @@ class Note:
     velocity: float
     confidence: float = 1.0
     origin: Literal["heard", "fill"] = "heard"
+    bend: Bend = ()
 
     @property
     def end_seconds(self) -> float:
@@ -87,6 +92,43 @@ class DrumHit:
     velocity: float
 
 
+@dataclass(frozen=True, slots=True)
+class Meter:
+    """How beats make bars: `beats` a bar, each of `division` equal parts (2, or 3 as in 6/8)."""
+
+    beats: int = 4
+    division: Literal[2, 3] = 2
+
+    @property
+    def signature(self) -> tuple[int, int]:
+        """The time signature as it is printed: (3, 4), or (6, 8) for two beats of three."""
+        return (self.beats, 4) if self.division == 2 else (3 * self.beats, 8)
+
+    @property
+    def name(self) -> str:
+        """`"3/4"`."""
+        return "{}/{}".format(*self.signature)
+
+
+FOUR_FOUR = Meter()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Singing:
+    """A human voice in the source.
+
+    Attributes:
+        confidence: 0 to 1 that there is one.
+        share: of the pitched sound's energy that is voice; near 1 there is nothing else.
+        layer: `[N]` the voice as far as it can be told apart, at `ANALYSIS_RATE` and at the level
+            of the listened-to sound; `Heard.percussive_gain` brings it to that of the clip.
+    """
+
+    confidence: float
+    share: float
+    layer: NDArray[np.float32]
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Heard:
     """What the engine heard in a clip.
@@ -97,7 +139,7 @@ class Heard:
         tempo_confidence: contrast of the grid's phase, about 1 where there is no pulse at all.
         is_steady: whether one constant grid fits the whole clip.
         beats: `[B]` seconds, strictly rising, covering the clip.
-        downbeat: which of `beats[0:4]` starts a bar.
+        downbeat: which of the first bar's beats starts a bar.
         notes: by start.
         chords: one a beat, without gaps, from 0 to `seconds`.
         key: None where nothing pitched was heard.
@@ -107,6 +149,9 @@ class Heard:
         sustain: `[T, 88]` level of each semitone at `FRAME_RATE` frames a second.
         percussive: `[N]` percussive layer at `ANALYSIS_RATE`.
         percussive_gain: multiply `percussive` by this to be at the level it has in the clip.
+        meter: how beats make bars.
+        swing: by which share of half a beat the second half of it comes late; 1/3 is a triplet's.
+        singing: None where no voice was heard.
     """
 
     seconds: float
@@ -124,6 +169,9 @@ class Heard:
     sustain: NDArray[np.float32]
     percussive: NDArray[np.float32]
     percussive_gain: float
+    meter: Meter = FOUR_FOUR
+    swing: float = 0.0
+    singing: Singing | None = None
 
     @property
     def is_pitched(self) -> bool:

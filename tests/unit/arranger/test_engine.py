@@ -11,7 +11,7 @@ import pytest
 import variations
 from server import errors
 from server.config import Settings
-from server.engines.arranger import engine, stages
+from server.engines.arranger import engine, stages, transforming
 from server.engines.arranger.engine import Arranger
 from server.engines.protocols import Brief, Transformation, Transforms
 from server.media.clip import Clip
@@ -86,9 +86,9 @@ def test_strength_wins_over_flowstep() -> None:
 @pytest.mark.parametrize(
     ("clip", "notice"),
     [
-        (guitar(0.4), engine.TOO_SHORT),
-        (stereo(np.zeros(0)), engine.TOO_SHORT),
-        (stereo(np.zeros(44100)), engine.SILENT),
+        (guitar(0.4), transforming.TOO_SHORT),
+        (stereo(np.zeros(0)), transforming.TOO_SHORT),
+        (stereo(np.zeros(44100)), transforming.SILENT),
     ],
 )
 def test_what_cannot_be_heard_comes_back_as_it_was_and_says_why(clip: Clip, notice: str) -> None:
@@ -109,7 +109,7 @@ def test_what_leaves_nothing_to_play_comes_back_as_it_was() -> None:
     noise = stereo(np.random.default_rng(0).normal(0.0, 0.1, 2 * 44100))
     result = transformed(noise, variation=variations.load()["synth_ambient"])
 
-    assert (engine.NOTHING_TO_PLAY,) == result.notices
+    assert (transforming.NOTHING_TO_PLAY,) == result.notices
     assert np.array_equal(noise.samples, result.clip.samples)
 
 
