@@ -5,8 +5,7 @@ or mixing. Modulators are not played, except the two every bank relies on: veloc
 the specification's default curve, and vibrato, which the caller asks for.
 """
 
-import threading
-from collections import OrderedDict
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,10 +13,15 @@ import numpy as np
 from server.engines.arranger.filters import CONTROL_SAMPLES, RATE, lowpass, swept_lowpass
 from server.engines.arranger.generators import Generator
 from server.engines.arranger.interpolation import Positions, Recording, read_at
+from server.engines.arranger.kept import Kept
 from server.engines.arranger.soundfont import Region, Sample, SoundFont
 from server.media.clip import Samples
 
 _CACHE_BYTES = 64 * 2**20
+_READ_BYTES = 48 * 2**20
+_READ_SAMPLES = 1 << 14
+"""Recordings are read in whole multiples of this: a longer note of the key goes on there."""
+
 _SHORTEST_SECONDS = 0.001
 _LONGEST_RELEASE_SECONDS = 1.5
 _FLOOR_DB = 80.0
@@ -28,6 +32,9 @@ _EMU_ATTENUATION = 0.4
 
 _CENTS_ZERO_HZ = 8.176
 _FADE_SAMPLES = 64
+_FINE_STEPS = 256
+_DB_OF_E = 20.0 / math.log(10.0)
+"""Decibels of a factor e."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,14 +87,16 @@ PLAIN = Touch()
 
 
 class Sampler:
-    """Plays one sound bank. Decoded samples are kept up to a bound; threads may share it."""
+    """Plays one sound bank; threads may share it.
+
+    Decoded samples are kept up to a bound, and so are recordings as they sound at a key: music
+    repeats its notes, and reading at another speed is most of the work.
+    """
 
     def __init__(self, soundfont: SoundFont, *, cache_bytes: int = _CACHE_BYTES) -> None:
         self.soundfont = soundfont
-        self._cache_bytes = cache_bytes
-        self._cached: OrderedDict[int, Sample] = OrderedDict()
-        self._held_bytes = 0
-        self._lock = threading.Lock()
+        self._decoded = Kept[int, Sample](cache_bytes, lambda sample: sample.wave.nbytes)
+        self._read = Kept[_Reading, Samples](_READ_BYTES, lambda wave: wave.nbytes)
 
     def note(
         self,
@@ -129,31 +138,55 @@ class Sampler:
         sample = self._sample(region.sample)
         envelope = _volume(region, stroke)
         recording, start = _recording(region, sample)
-        positions = _positions(region, sample, stroke, len(envelope)) + start
-        if not recording.is_looped:
-            positions = positions[positions < len(recording.wave) - 1]
-        if not len(positions):
-            return np.zeros(0, dtype=np.float32)
-        wave = read_at(recording, positions)
+        wave = self._transposed(recording, start, len(envelope), region, sample, stroke)
+        if not len(wave):
+            return wave
         wave *= envelope[: len(wave)]
         wave = _filtered(wave, region, stroke)
         fade = min(_FADE_SAMPLES, len(wave))
         wave[len(wave) - fade :] *= np.linspace(1.0, 0.0, fade, dtype=np.float32)
         return wave
 
+    def _transposed(
+        self,
+        recording: Recording,
+        start: int,
+        length: int,
+        region: Region,
+        sample: Sample,
+        stroke: "_Stroke",
+    ) -> Samples:
+        """Return a recording at the key's speed, `[length]` or what there is of it; ours to change.
+
+        A steady note is read once for all notes of its key. What is kept is the same to the bit
+        however long the notes were that asked for it.
+        """
+        speed = _speed(region, sample, stroke)
+        first = start + stroke.touch.skip_seconds * sample.sample_rate
+        if stroke.touch.vibrato is not None:
+            return _walked(recording, _swinging(stroke.touch.vibrato, speed, length) + first)
+        reading = (region.sample, *recording.loop, len(recording.wave), first, speed)
+        known = self._read.get(reading)
+        if known is None or (len(known) < length and len(known) % _READ_SAMPLES == 0):
+            begin = 0 if known is None else len(known)
+            end = -(-length // _READ_SAMPLES) * _READ_SAMPLES
+            places = np.arange(begin, end, dtype=np.float64) * speed + first
+            read = _walked(recording, places)
+            known = read if known is None else np.concatenate([known, read])
+            self._read.keep(reading, known)
+        return known[:length].copy()
+
     def _sample(self, index: int) -> Sample:
         """Return a decoded sample, the most recently used ones from memory."""
-        with self._lock:
-            if index in self._cached:
-                self._cached.move_to_end(index)
-                return self._cached[index]
+        sample = self._decoded.get(index)
+        if sample is None:
             sample = self.soundfont.sample(index)
-            self._cached[index] = sample
-            self._held_bytes += sample.wave.nbytes
-            while self._held_bytes > self._cache_bytes and len(self._cached) > 1:
-                _, dropped = self._cached.popitem(last=False)
-                self._held_bytes -= dropped.wave.nbytes
-            return sample
+            self._decoded.keep(index, sample)
+        return sample
+
+
+_Reading = tuple[int, int, int, int, float, float]
+"""What the samples of a steady note depend on: sample, loop, end, first position and speed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,16 +226,19 @@ def _recording(region: Region, sample: Sample) -> tuple[Recording, int]:
     return Recording(wave, (first, min(last, len(wave))) if usable else (0, 0)), max(start, 0)
 
 
-def _positions(region: Region, sample: Sample, stroke: _Stroke, length: int) -> Positions:
-    """Return where in the recording each sample of the note is read."""
-    speed = _speed(region, sample, stroke)
-    skipped = stroke.touch.skip_seconds * sample.sample_rate
-    if stroke.touch.vibrato is None:
-        return np.asarray(np.arange(length) * speed + skipped, dtype=np.float64)
+def _walked(recording: Recording, positions: Positions) -> Samples:
+    """Return the recording at rising positions, up to its end if it does not loop."""
+    if not recording.is_looped:
+        positions = positions[positions < len(recording.wave) - 1]
+    return read_at(recording, positions) if len(positions) else np.zeros(0, dtype=np.float32)
+
+
+def _swinging(vibrato: Vibrato, speed: float, length: int) -> Positions:
+    """Return how far into the recording each sample of a note with vibrato is."""
     corners = np.arange(0, length + CONTROL_SAMPLES, CONTROL_SAMPLES)
-    bend = np.exp2(stroke.touch.vibrato.cents(corners / RATE) / 1200.0)
+    bend = np.exp2(vibrato.cents(corners / RATE) / 1200.0)
     walked = np.concatenate([[0.0], np.cumsum(bend[:-1])]) * (speed * CONTROL_SAMPLES)
-    return np.asarray(np.interp(np.arange(length), corners, walked) + skipped, dtype=np.float64)
+    return np.asarray(np.interp(np.arange(length), corners, walked), dtype=np.float64)
 
 
 def _speed(region: Region, sample: Sample, stroke: _Stroke) -> float:
@@ -250,12 +286,10 @@ def _volume(region: Region, stroke: _Stroke) -> Samples:
     stages = _volume_stages(region, stroke)
     held = round(stroke.seconds * RATE)
     tail = round(stages.release * RATE * _FLOOR_DB / 100.0)
-    decibels = _decayed(stages, held)
-    if len(decibels) == held:
-        falling = np.arange(1, tail + 1, dtype=np.float32)
-        falling *= np.float32(100.0 / (stages.release * RATE))
-        decibels = np.concatenate([decibels, decibels[-1] + falling])
-    envelope: Samples = np.exp(decibels * np.float32(-np.log(10.0) / 20.0))
+    pieces, lost_db = _decayed(stages, held)
+    if lost_db < _FLOOR_DB:
+        pieces.append(_falling(lost_db, 100.0 / (stages.release * RATE), tail))
+    envelope: Samples = np.concatenate(pieces)
     envelope *= np.float32(_level(region, stroke))
     rise = round(stages.attack * RATE)
     begin = round(stages.delay * RATE)
@@ -265,18 +299,32 @@ def _volume(region: Region, stroke: _Stroke) -> Samples:
     return envelope
 
 
-def _decayed(stages: Stages, held: int) -> Samples:
-    """Return how many decibels the held note has lost, `[held]` or less where it dies before."""
-    until_decay = round((stages.delay + stages.attack + stages.hold) * RATE)
-    lost = np.zeros(held, dtype=np.float32)
-    if stages.floor <= 0.0 or until_decay >= held:
-        return lost
-    falling = np.arange(held - until_decay, dtype=np.float32)
-    falling *= np.float32(100.0 / (max(stages.decay, _SHORTEST_SECONDS) * RATE))
-    np.minimum(falling, np.float32(stages.floor), out=lost[until_decay:])
-    if stages.floor > _FLOOR_DB:
-        return lost[: int(np.searchsorted(lost, _FLOOR_DB)) or 1]
-    return lost
+def _decayed(stages: Stages, held: int) -> tuple[list[Samples], float]:
+    """Return the gains of the held note until it dies, and how many decibels it has lost then."""
+    steady = min(round((stages.delay + stages.attack + stages.hold) * RATE), held)
+    slope = 100.0 / (max(stages.decay, _SHORTEST_SECONDS) * RATE)
+    floor = min(max(stages.floor, 0.0), _FLOOR_DB)
+    falling = min(math.ceil(floor / slope), held - steady)
+    lost_db = min(falling * slope, floor)
+    resting = 0 if floor >= _FLOOR_DB else held - steady - falling
+    gain = np.float32(10.0 ** (-lost_db / 20.0))
+    pieces = [
+        np.ones(steady, dtype=np.float32),
+        _falling(0.0, slope, falling),
+        np.full(resting, gain, dtype=np.float32),
+    ]
+    return pieces, lost_db
+
+
+def _falling(lost_db: float, db_a_sample: float, count: int) -> Samples:
+    """Return gains that fall from a level by so many decibels a sample, `[count]`.
+
+    Coarse times fine steps: a multiplication a sample instead of an exponential.
+    """
+    fine = np.exp(np.arange(_FINE_STEPS) * (-db_a_sample / _DB_OF_E))
+    coarse = np.arange(0, count, _FINE_STEPS) * db_a_sample + lost_db
+    levels = np.exp(coarse / -_DB_OF_E).astype(np.float32)
+    return np.outer(levels, fine.astype(np.float32)).reshape(-1)[:count]
 
 
 def _level(region: Region, stroke: _Stroke) -> float:

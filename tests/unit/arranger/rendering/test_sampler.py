@@ -285,7 +285,7 @@ def test_a_full_cache_forgets_the_sample_used_longest_ago(tmp_path: Path) -> Non
     for program in (0, 40, 0):
         expected = roomy.note(program, 60, 0.8, 0.2)
         np.testing.assert_array_equal(expected, tight.note(program, 60, 0.8, 0.2))
-    assert 1 == len(tight._cached)
+    assert 1 == len(tight._decoded)
 
 
 @pytest.mark.parametrize("program", [0, 40, 42, 73])
@@ -294,3 +294,20 @@ def test_the_real_bank_is_in_tune(program: int) -> None:
     wave = Sampler(SoundFont(real_bank())).note(program, 69, 0.8, 1.5)[0]
 
     assert abs(cents_between(frequency(wave[4000:], near=440), 440)) < 15
+
+
+def test_a_key_sounds_the_same_whatever_was_played_on_it_before(tmp_path: Path) -> None:
+    """Readings are kept: a long note after a short one goes on where the kept one ends."""
+    bank = sine_bank(tmp_path)
+    practised = Sampler(SoundFont(bank))
+    for seconds in (0.05, 1.3, 0.4, 2.0):
+        fresh = Sampler(SoundFont(bank)).note(0, 60, 0.8, seconds, cents=7.0)
+        np.testing.assert_array_equal(fresh, practised.note(0, 60, 0.8, seconds, cents=7.0))
+
+
+def test_what_a_caller_does_to_a_note_is_not_heard_in_the_next(tmp_path: Path) -> None:
+    sampler = Sampler(SoundFont(sine_bank(tmp_path)))
+    first = sampler.note(0, 60, 0.8, 0.3)
+    expected = first.copy()
+    first[:] = 0.0
+    np.testing.assert_array_equal(expected, sampler.note(0, 60, 0.8, 0.3))
