@@ -67,11 +67,18 @@ class JobError:
 
 
 class Role(StrEnum):
-    """What a file is to its job."""
+    """What a file is to its job: what was asked for, or something beside it.
+
+    `MIDI` is what was played as notes, a `STEM` one part of a result, a `COMPARISON` the source as
+    loud as the result.
+    """
 
     RESULT = "result"
     PREVIEW = "preview"
     PICTURE = "picture"
+    MIDI = "midi"
+    STEM = "stem"
+    COMPARISON = "comparison"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,9 @@
-"""Keys: their names, and which one a distribution of pitch classes fits.
+"""Keys: their names, read and written, and which one a distribution of pitch classes fits.
 
 Krumhansl, "Cognitive foundations of musical pitch" (1990), chapters 2 and 4.
 """
 
+import re
 from dataclasses import dataclass
 from typing import Literal
 
@@ -33,11 +34,43 @@ class Key:
         return f"{PITCH_NAMES[self.tonic]} {self.mode}"
 
     @property
+    def short_name(self) -> str:
+        """Return what fits into a tag, for example `"Am"`."""
+        return PITCH_NAMES[self.tonic] + ("m" if self.mode == "minor" else "")
+
+    @property
     def relative(self) -> "Key":
         """The key of the other mode with the same notes."""
         if self.mode == "major":
             return Key((self.tonic + 9) % 12, "minor")
         return Key((self.tonic + 3) % 12, "major")
+
+
+_NATURALS = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
+_ACCIDENTALS = {"": 0, "#": 1, "♯": 1, "sharp": 1, "b": -1, "♭": -1, "flat": -1}
+_WRITTEN = re.compile(
+    r"(?P<letter>[a-g])[ -]?(?P<accidental>#|♯|sharp|b|♭|flat)?"
+    r"[ -]?(?P<mode>m|mi|min|minor|ma|maj|major)?",
+    re.IGNORECASE,
+)
+
+READABLE = "Write it as A minor, Am, F#m, Bb major or C."
+"""What `named` understands, as a sentence."""
+
+
+def named(text: str) -> Key:
+    """Return the key that a musician writes as `A minor`, `F#m`, `Bb`; case does not count.
+
+    Raises:
+        ValueError: it is no key, or `AM`, which is A major to some and A minor to others.
+    """
+    found = _WRITTEN.fullmatch(text.strip())
+    if found is None or found["mode"] == "M":
+        raise ValueError(READABLE)
+    accidental = _ACCIDENTALS[(found["accidental"] or "").lower()]
+    mode = (found["mode"] or "").lower()
+    tonic = (_NATURALS[found["letter"].upper()] + accidental) % 12
+    return Key(tonic, "minor" if mode in ("m", "mi", "min", "minor") else "major")
 
 
 _KEYS = tuple(Key(tonic, mode) for mode in _PROFILES for tonic in range(12))
