@@ -28,6 +28,7 @@ _SHORTEST_SECONDS = 0.02
 _LONGEST_SECONDS = 30.0
 _BOW_LATENCY_SECONDS = {"marcato": 0.003, "legato": 0.008, "spiccato": 0.002}
 _HUMAN_CENTS = 1.5
+"""By how much a player is off, up or down or not at all: three readings of a key are enough."""
 _SAMPLED_LEVEL = np.float32(2.2)
 """Brings a bank's notes, written for many at once, to the level of the synthesized voices."""
 
@@ -53,7 +54,8 @@ def _sane(note: Note) -> Note:
 
 
 def _cents(voice: Voice, random: np.random.Generator, tuning_cents: float) -> float:
-    return tuning_cents + voice.detune_cents + _HUMAN_CENTS * float(random.standard_normal())
+    swerve = _HUMAN_CENTS * float(random.integers(-1, 2))
+    return tuning_cents + voice.detune_cents + swerve
 
 
 def _sampled(
