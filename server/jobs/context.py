@@ -152,6 +152,10 @@ class Context:
         """Return the bytes of an artifact."""
         return self._artifacts.read(artifact_id)
 
+    def another(self, job_id: str) -> Job:
+        """Return the record of another job, whoever owns it. Raises `errors.NoSuchJob`."""
+        return self._jobs.get(job_id)
+
     def save(
         self, data: bytes, *, name: str, media_type: str, role: Role = Role.RESULT, **facts: Any
     ) -> Artifact:

@@ -48,7 +48,8 @@ class Kind(Protocol):
 
     It may also have a `CAPABILITY`, what it asks of an engine: then a job goes to the workers that
     have the best one, or the one that the field `engine` of its spec names. Where it has
-    `IS_FOR_OPERATORS`, only an admin's key may order it.
+    `IS_FOR_OPERATORS`, only an admin's key may order it; where it has `IS_INTERNAL`, no client may:
+    the server does.
     """
 
     NAME: str

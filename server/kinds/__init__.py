@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from server import errors
 from server.jobs.kind import JobSpec, Kind, Kinds, refusal_of
-from server.kinds import continuation, generate, inpaint, pull, suggest, transform
+from server.kinds import continuation, generate, inpaint, picture, pull, suggest, transform
 
 _MODULES: tuple[Kind, ...] = (
     transform,
@@ -16,21 +16,28 @@ _MODULES: tuple[Kind, ...] = (
     generate,
     suggest,
     pull,
+    picture,
 )
 
 KINDS: Kinds = {kind.NAME: kind for kind in _MODULES}
+"""What workers can do."""
+
+OFFERED: Kinds = {
+    name: kind for name, kind in KINDS.items() if not getattr(kind, "IS_INTERNAL", False)
+}
+"""What clients may order."""
 
 
 def kind_named(name: str) -> Kind:
-    """Return a kind.
+    """Return a kind that clients may order.
 
     Raises:
         errors.InvalidInput: there is none of that name.
     """
-    if name not in KINDS:
-        known = ", ".join(KINDS)
+    if name not in OFFERED:
+        known = ", ".join(OFFERED)
         raise errors.InvalidInput(f"There is no job kind {name!r}; known: {known}.", field="kind")
-    return KINDS[name]
+    return OFFERED[name]
 
 
 def parse(kind: Kind, parameters: Mapping[str, Any]) -> JobSpec:

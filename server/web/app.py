@@ -27,6 +27,7 @@ from server.web import (
     legacy,
     metrics,
     models,
+    pictures,
     pulse,
     sockets,
     studio,
@@ -42,6 +43,7 @@ LARGEST_SOCKET_MESSAGE = 100_000_000
 NOUNS = (
     jobs,
     happenings,
+    pictures,
     inpaint,
     extensions,
     artifacts,

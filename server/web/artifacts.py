@@ -116,6 +116,12 @@ def delete(path: ArtifactPath) -> Response:
     return Response(status=204)
 
 
+def deliver(artifact: Artifact, *, download: bool = False) -> Response:
+    """Return the answer with a stored file as it is, or with the part that the request wants."""
+    content = _stored(artifact)
+    return _with_facts(_delivered(content), content, download=download)
+
+
 def _let_in_by_link(path: ArtifactPath, query: Delivery) -> None:
     """Let somebody without a key see what their link is for.
 

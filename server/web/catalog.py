@@ -38,7 +38,7 @@ def show_engines() -> Response:
 def show_kinds() -> Response:
     """List the job kinds and their parameters."""
     return views.KindsView(
-        kinds=[views.KindView.of(kind) for kind in kinds.KINDS.values()]
+        kinds=[views.KindView.of(kind) for kind in kinds.OFFERED.values()]
     ).answer()
 
 

@@ -123,6 +123,11 @@ def sound(description: str) -> dict[str, Any]:
     }
 
 
+def picture(description: str) -> dict[str, Any]:
+    """Return the description of an answer that is a picture."""
+    return {"description": description, "content": {"image/png": {"schema": _BINARY}}}
+
+
 def page_of(media_type: str, description: str) -> dict[str, Any]:
     """Return the description of an answer that is text."""
     return {"description": description, "content": {media_type: {"schema": {"type": "string"}}}}
@@ -134,10 +139,10 @@ def job_request() -> dict[str, Any]:
         "description": "Parameters of the kind at top level, with the sound or an artifact's id.",
         "content": {
             "application/json": {
-                "schema": {"oneOf": [_order(name, _AUDIO) for name in kinds.KINDS]}
+                "schema": {"oneOf": [_order(name, _AUDIO) for name in kinds.OFFERED]}
             },
             "multipart/form-data": {
-                "schema": {"anyOf": [_order(name, _BINARY) for name in kinds.KINDS]}
+                "schema": {"anyOf": [_order(name, _BINARY) for name in kinds.OFFERED]}
             },
         },
     }

@@ -19,6 +19,7 @@ from server.jobs.events import EventName, Happening
 from server.jobs.kind import Kind
 from server.jobs.ports import Artifact, ArtifactStore, Offer
 from server.jobs.webhooks import Delivery, DeliveryState
+from server.kinds import picture
 from server.web.errors import Failure
 from variations import Variation
 
@@ -138,12 +139,17 @@ class JobLinks(BaseModel):
     self_: str = Field(serialization_alias="self", description="GET it; add ?wait=10 to wait.")
     cancel: str | None = Field(description="DELETE it to cancel; null once the job ended.")
     events: str = Field(description="Socket.IO endpoint; rooms are named by session id.")
+    picture: str | None = Field(
+        None, description="GET it to look at what was made: notes, chords, what was kept."
+    )
 
     @classmethod
     def of(cls, job: record.Job) -> Self:
         """Return the links of a job."""
         here = f"/jobs/{job.id}"
-        return cls(self_=here, cancel=None if job.status.is_final else here, events="/socket.io/")
+        cancel = None if job.status.is_final else here
+        drawn = f"{here}/report.png" if picture.can_show(job) else None
+        return cls(self_=here, cancel=cancel, events="/socket.io/", picture=drawn)
 
 
 class Receipt(View):

@@ -4,7 +4,7 @@ from typing import Any
 
 import variations
 from server.engines.catalog import ENGINES
-from server.kinds import KINDS
+from server.kinds import OFFERED
 from tests.http.scripted import WORKER, worker_note
 from tests.http.world import World
 
@@ -59,5 +59,5 @@ def test_kinds_say_what_they_take(here: World) -> None:
     """A JSON schema of the parameters."""
     shown = here.json(here.client.get("/kinds"))["kinds"]
 
-    assert list(KINDS) == [kind["name"] for kind in shown]
+    assert list(OFFERED) == [kind["name"] for kind in shown]
     assert "flowstep" in shown[0]["parameters"]["properties"]
