@@ -2,16 +2,18 @@
 
 libsndfile writes the comments of FLAC and Ogg and the INFO of a WAV file as they are. In an MP3 it
 would mark UTF-8 as Latin-1 and leave out the licence, and INFO has no place for one: these two get
-an ID3 tag from here, in front of an MP3 and in a chunk of its own in a WAV file.
+an ID3 tag from here, in front of an MP3 and in a chunk of its own in a WAV file. Tempo and key, for
+which libsndfile has no names at all, are put into the comments of FLAC and Ogg beside them.
 
 Knows names and bytes; what the sound is it does not know.
 """
 
 from collections.abc import Mapping
 
-from server.media import codec
+from server.media import codec, comments, riff
 from server.media.clip import Clip
 from server.media.codec import Subtype, Writable
+from server.media.key import Key
 
 SOFTWARE = "melodyflow"
 
@@ -26,17 +28,27 @@ _FRAMES = {
     "genre": b"TCON",
     "copyright": b"TCOP",
     "software": b"TSSE",
+    "bpm": b"TBPM",
+    "key": b"TKEY",
 }
 """Text frames of ID3v2.3; the licence and what has no frame of its own become TXXX."""
 
 _OWN_FRAMES = {"license": "LICENSE"}
+_MUSICAL = ("bpm", "key")
 _UTF16 = b"\x01"
 
 
 def of(
-    *, title: str, engine: str, licence: str, model: str | None = None, seed: int | None = None
+    *,
+    title: str,
+    engine: str,
+    licence: str,
+    model: str | None = None,
+    seed: int | None = None,
+    bpm: float | None = None,
+    key: Key | None = None,
 ) -> Mapping[str, str]:
-    """Return what every result says of itself, by the names of `codec.TAGS`."""
+    """Return what every result says of itself: `codec.TAGS`, and `bpm` and `key` where known."""
     facts = [f"engine: {engine}", f"model: {model or engine}"]
     if seed is not None:
         facts.append(f"seed: {seed}")
@@ -46,6 +58,8 @@ def of(
         "license": licence,
         "copyright": licence,
         "software": f"{SOFTWARE}, engine {engine}",
+        **({"bpm": f"{round(bpm, 2):g}"} if bpm is not None else {}),
+        **({"key": key.short_name} if key is not None else {}),
     }
 
 
@@ -55,19 +69,33 @@ def encode(
     *,
     subtype: Subtype = "PCM_16",
     tags: Mapping[str, str],
+    music: riff.Music | None = None,
+    broadcast: riff.Broadcast | None = None,
 ) -> bytes:
     """Return the clip as a file that says what the tags say, in whatever format.
 
-    The samples are those that `codec.encode` writes without tags, to the bit.
+    A WAV file also says to sequencers what `music` and `broadcast` say. The samples are those that
+    `codec.encode` writes without tags, to the bit.
 
     Raises:
         ValueError: as `codec.encode`.
     """
-    said = {name: codec.one_line(text) for name, text in tags.items() if name in codec.TAGS}
+    known = (*codec.TAGS, *_MUSICAL)
+    said = {name: codec.one_line(text) for name, text in tags.items() if name in known}
     if fmt == "mp3":
         return id3(said) + codec.encode(clip, fmt)
     data = codec.encode(clip, fmt, subtype=subtype, tags=said)
-    return _with_chunk(data, b"id3 ", id3(said)) if fmt == "wav" else data
+    if fmt != "wav":
+        return comments.with_comments(data, {each.upper(): said.get(each, "") for each in _MUSICAL})
+    if music is not None or broadcast is not None:
+        data = riff.described(
+            data,
+            music or riff.Music(),
+            broadcast or riff.Broadcast(),
+            length=clip.length,
+            sample_rate=clip.sample_rate,
+        )
+    return _with_chunk(data, b"id3 ", id3(said))
 
 
 # ID3
@@ -80,6 +108,8 @@ def id3(tags: Mapping[str, str]) -> bytes:
 
 
 def _frame(name: str, text: str) -> bytes:
+    if name == "bpm":
+        text = f"{float(text):.0f}"  # ID3 knows whole numbers alone
     if name in _FRAMES:
         return _framed(_FRAMES[name], _UTF16 + _utf16(text))
     if name == "comment":
@@ -108,7 +138,6 @@ def _synchsafe(size: int) -> bytes:
 
 
 def _with_chunk(data: bytes, name: bytes, content: bytes) -> bytes:
-    """Append a chunk to a WAV file, padded to an even length as all of them."""
-    padded = content + b"\x00" * (len(content) % 2)
-    body = data + b"\x00" * (len(data) % 2) + name + len(content).to_bytes(4, "little") + padded
-    return body[:4] + (len(body) - 8).to_bytes(4, "little") + body[8:]
+    """Append a chunk to a WAV file."""
+    body = data + b"\x00" * (len(data) % 2) + riff.chunk(name, content)
+    return body[:4] + (riff.checked_size(len(body)) - 8).to_bytes(4, "little") + body[8:]
