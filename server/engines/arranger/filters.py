@@ -4,6 +4,8 @@ Knows second-order sections and how to move their cutoff. Formulas are those of 
 "Cookbook formulae for audio equalizer biquad filter coefficients" (2005).
 """
 
+import math
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -20,7 +22,7 @@ CONTROL_SAMPLES = 64
 
 _OPEN_HZ = 18000.0
 _LOWEST_HZ = 30.0
-_STEP_CENTS = 50.0
+_STEP_CENTS = 100.0
 _BUTTERWORTH_DB = 3.01
 
 
@@ -35,11 +37,12 @@ def swept_lowpass(
     """Return mono samples through a low-pass that moves.
 
     `hertz` holds one cutoff for every `CONTROL_SAMPLES`. The filter is set anew only where the
-    cutoff has moved by half a semitone, and keeps its state.
+    cutoff has moved by a semitone, and keeps its state.
     """
     steps = np.round(1200.0 / _STEP_CENTS * np.log2(hertz))
     changes = np.flatnonzero(np.diff(steps, prepend=np.nan) != 0)
-    moves = [(int(i) * CONTROL_SAMPLES, float(hertz[i])) for i in changes]
+    cutoffs = np.exp2(steps[changes] * (_STEP_CENTS / 1200.0)).tolist()
+    moves = list(zip((changes * CONTROL_SAMPLES).tolist(), cutoffs, strict=True))
     return _moved(wave, moves, resonance_db)
 
 
@@ -57,13 +60,19 @@ def _moved(wave: Samples, moves: list[tuple[int, float]], resonance_db: float) -
     return filtered
 
 
-def _lowpass_section(hertz: float, resonance_db: float) -> tuple[list[float], list[float]]:
-    omega = 2 * np.pi * min(max(hertz, _LOWEST_HZ), 0.45 * RATE) / RATE
+@lru_cache(maxsize=4096)
+def _lowpass_section(
+    hertz: float, resonance_db: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    omega = 2 * math.pi * min(max(hertz, _LOWEST_HZ), 0.45 * RATE) / RATE
     quality = 10.0 ** ((resonance_db - _BUTTERWORTH_DB) / 20.0)
-    alpha, cosine = np.sin(omega) / (2 * quality), np.cos(omega)
+    alpha, cosine = math.sin(omega) / (2 * quality), math.cos(omega)
     scale = 1.0 / (1.0 + alpha)
     side = 0.5 * (1.0 - cosine) * scale
-    return [side, 2 * side, side], [1.0, -2 * cosine * scale, (1.0 - alpha) * scale]
+    return (
+        np.array([side, 2 * side, side]),
+        np.array([1.0, -2 * cosine * scale, (1.0 - alpha) * scale]),
+    )
 
 
 def passed(

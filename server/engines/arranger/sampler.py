@@ -142,7 +142,6 @@ class Sampler:
         if not len(wave):
             return wave
         wave *= envelope[: len(wave)]
-        wave = _filtered(wave, region, stroke)
         fade = min(_FADE_SAMPLES, len(wave))
         wave[len(wave) - fade :] *= np.linspace(1.0, 0.0, fade, dtype=np.float32)
         return wave
@@ -158,21 +157,21 @@ class Sampler:
     ) -> Samples:
         """Return a recording at the key's speed, `[length]` or what there is of it; ours to change.
 
-        A steady note is read once for all notes of its key. What is kept is the same to the bit
-        however long the notes were that asked for it.
+        A steady note is read and filtered once for all notes of its key. What is kept is the same
+        to the bit however long the notes were that asked for it.
         """
         speed = _speed(region, sample, stroke)
         first = start + stroke.touch.skip_seconds * sample.sample_rate
+        tone = _Tone.of(region, stroke.pitch)
         if stroke.touch.vibrato is not None:
-            return _walked(recording, _swinging(stroke.touch.vibrato, speed, length) + first)
-        reading = (region.sample, *recording.loop, len(recording.wave), first, speed)
+            swinging = _swinging(stroke.touch.vibrato, speed, length) + first
+            return tone.filtered(_walked(recording, swinging))
+        reading = (region.sample, *recording.loop, len(recording.wave), first, speed, tone)
         known = self._read.get(reading)
         if known is None or (len(known) < length and len(known) % _READ_SAMPLES == 0):
-            begin = 0 if known is None else len(known)
-            end = -(-length // _READ_SAMPLES) * _READ_SAMPLES
-            places = np.arange(begin, end, dtype=np.float64) * speed + first
-            read = _walked(recording, places)
-            known = read if known is None else np.concatenate([known, read])
+            most = -(-length // _READ_SAMPLES) * _READ_SAMPLES
+            places = np.arange(most, dtype=np.float64) * speed + first
+            known = tone.filtered(_walked(recording, places))
             self._read.keep(reading, known)
         return known[:length].copy()
 
@@ -183,10 +182,6 @@ class Sampler:
             sample = self.soundfont.sample(index)
             self._decoded.keep(index, sample)
         return sample
-
-
-_Reading = tuple[int, int, int, int, float, float]
-"""What the samples of a steady note depend on: sample, loop, end, first position and speed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -335,32 +330,57 @@ def _level(region: Region, stroke: _Stroke) -> float:
     return float(10.0 ** (-attenuation_db / 20.0) * velocity**2)
 
 
-def _filtered(wave: Samples, region: Region, stroke: _Stroke) -> Samples:
-    """Apply the region's low-pass, moved by its modulation envelope where it has one."""
-    cutoff, depth = region[Generator.FILTER_CUTOFF], region[Generator.MOD_ENV_TO_FILTER]
-    resonance_db = region[Generator.FILTER_RESONANCE] / 10.0
-    if not depth:
-        return lowpass(wave, hertz_of(cutoff), resonance_db=resonance_db)
-    seconds = np.arange(0, len(wave), CONTROL_SAMPLES) / RATE
-    cents = cutoff + depth * _modulation(region, stroke, seconds)
-    hertz = _CENTS_ZERO_HZ * np.exp2(cents / 1200.0)
-    return swept_lowpass(wave, hertz, resonance_db=resonance_db)
+@dataclass(frozen=True, slots=True)
+class _Tone:
+    """The low-pass of a region at a key: it comes before the amplifier, so no note's length counts.
+
+    `depth` is by how many cents the modulation envelope opens it: a convex rise, a straight fall
+    (section 8.1.2). It is not closed when the key is let go: the amplifier closes by then.
+    """
+
+    cutoff_cents: int
+    resonance_db: float
+    depth: int
+    delay: float = 0.0
+    attack: float = 0.0
+    hold: float = 0.0
+    decay: float = 0.0
+    sustain: float = 0.0
+
+    @classmethod
+    def of(cls, region: Region, pitch: int) -> "_Tone":
+        """Return what the generators say."""
+        cutoff, depth = region[Generator.FILTER_CUTOFF], region[Generator.MOD_ENV_TO_FILTER]
+        resonance_db = region[Generator.FILTER_RESONANCE] / 10.0
+        if not depth:
+            return cls(cutoff, resonance_db, 0)
+        return cls(
+            cutoff,
+            resonance_db,
+            depth,
+            delay=seconds_of(region[Generator.MOD_DELAY]),
+            attack=max(seconds_of(region[Generator.MOD_ATTACK]), _SHORTEST_SECONDS),
+            hold=_keyed(region, Generator.MOD_HOLD, Generator.KEY_TO_MOD_HOLD, 60 - pitch),
+            decay=_keyed(region, Generator.MOD_DECAY, Generator.KEY_TO_MOD_DECAY, 60 - pitch),
+            sustain=1.0 - min(max(region[Generator.MOD_SUSTAIN], 0), 1000) / 1000.0,
+        )
+
+    def filtered(self, wave: Samples) -> Samples:
+        """Return a wave that begins with the note, through the low-pass."""
+        if not self.depth:
+            return lowpass(wave, hertz_of(self.cutoff_cents), resonance_db=self.resonance_db)
+        seconds = np.arange(0, len(wave), CONTROL_SAMPLES) / RATE
+        risen = np.sqrt(np.clip((seconds - self.delay) / self.attack, 0.0, 1.0))
+        fallen = (seconds - self.delay - self.attack - self.hold) / max(
+            self.decay, _SHORTEST_SECONDS
+        )
+        level = np.minimum(risen, np.maximum(1.0 - np.maximum(fallen, 0.0), self.sustain))
+        hertz = _CENTS_ZERO_HZ * np.exp2((self.cutoff_cents + self.depth * level) / 1200.0)
+        return swept_lowpass(wave, hertz, resonance_db=self.resonance_db)
 
 
-def _modulation(region: Region, stroke: _Stroke, seconds: Positions) -> Positions:
-    """Return the modulation envelope in [0, 1]: convex rise, straight fall (section 8.1.2)."""
-    above_middle = 60 - stroke.pitch
-    delay = seconds_of(region[Generator.MOD_DELAY])
-    attack = max(seconds_of(region[Generator.MOD_ATTACK]), _SHORTEST_SECONDS)
-    hold = _keyed(region, Generator.MOD_HOLD, Generator.KEY_TO_MOD_HOLD, above_middle)
-    decay = _keyed(region, Generator.MOD_DECAY, Generator.KEY_TO_MOD_DECAY, above_middle)
-    sustain = 1.0 - min(max(region[Generator.MOD_SUSTAIN], 0), 1000) / 1000.0
-    release = max(seconds_of(region[Generator.MOD_RELEASE]), _SHORTEST_SECONDS)
-    risen = np.sqrt(np.clip((seconds - delay) / attack, 0.0, 1.0))
-    fallen = (seconds - delay - attack - hold) / max(decay, _SHORTEST_SECONDS)
-    level = np.minimum(risen, np.maximum(1.0 - np.maximum(fallen, 0.0), sustain))
-    released = np.clip(1.0 - (seconds - stroke.seconds) / release, 0.0, 1.0)
-    return np.asarray(level * released)
+_Reading = tuple[int, int, int, int, float, float, _Tone]
+"""What a steady note depends on: sample, loop, end, first position, speed and filter."""
 
 
 def _panned(voices: list[tuple[Region, Samples]]) -> Samples:
