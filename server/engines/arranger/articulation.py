@@ -11,7 +11,8 @@ import numpy as np
 from scipy import ndimage
 
 from server.engines.arranger.filters import RATE, passed
-from server.engines.arranger.oscillators import ended, samples_in, times
+from server.engines.arranger.interpolation import between
+from server.engines.arranger.oscillators import ended, samples_in
 from server.engines.arranger.sampler import Sampler, Touch, Vibrato
 from server.engines.arranger.score import Note
 from server.media.clip import Samples
@@ -25,6 +26,9 @@ _LOUD = 0.8
 _FLATTENING_SECONDS = 0.03
 _MOST_LIFT = 20.0
 """By how much flattening may raise a weak beginning."""
+
+_STEP_SAMPLES = 16
+"""Grid of slow curves: a third of a millisecond."""
 
 
 class Bowing(Enum):
@@ -69,20 +73,22 @@ def bowed(
     *,
     cents: float,
     random: np.random.Generator,
+    is_still: bool = False,
 ) -> Samples:
-    """Return a bowed note, `[2, N]`, release included."""
+    """Return a bowed note, `[2, N]`, release included; a still one without the player's vibrato."""
     velocity = min(note.velocity, 1.0)
+    vibrato = _vibrato(bowing, random)
     raw = sampler.note(
         program,
         note.pitch,
         float(np.clip(0.3 + 0.6 * velocity, 0.2, 0.95)),
         note.seconds + 0.3,
         cents=cents,
-        touch=Touch(_vibrato(bowing, random), bowing.skip_seconds, attack=0.002, release=0.1),
+        touch=Touch(None if is_still else vibrato, bowing.skip_seconds, attack=0.002, release=0.1),
     )
     length = samples_in(note.seconds + 5 * bowing.release_seconds)
     body = flattened(fitted(raw, length)) * _stroke(bowing, note.seconds, length)
-    bright = passed(body, "lowpass", min(2200 + 9500 * velocity, 18000.0), order=1)
+    bright = passed(body, "lowpass", round(2200 + 9500 * velocity, -2), order=1)
     return ended_both(bright * np.float32(0.25 + 0.75 * velocity))
 
 
@@ -102,17 +108,20 @@ def flattened(samples: Samples) -> Samples:
 
     Weak passages are raised by at most 26 dB, so that noise before the tone stays noise.
     """
-    power = ndimage.uniform_filter1d(
-        np.square(samples).mean(axis=0), samples_in(_FLATTENING_SECONDS), mode="nearest"
-    )
+    length = samples.shape[1]
+    edges = np.arange(0, length, _STEP_SAMPLES)
+    power = np.add.reduceat(np.square(samples).sum(axis=0), edges) / (2 * _STEP_SAMPLES)
+    width = samples_in(_FLATTENING_SECONDS) // _STEP_SAMPLES
+    power = ndimage.uniform_filter1d(power, width, mode="nearest")
     level = np.sqrt(np.maximum(power, 0.0)) + np.float32(1e-9)
-    usual = np.percentile(level[::64], 90)
-    return np.asarray(samples * (usual / np.maximum(level, usual / _MOST_LIFT)), dtype=np.float32)
+    usual = np.percentile(level, 90)
+    gains = (usual / np.maximum(level, usual / _MOST_LIFT)).astype(np.float32)
+    return np.asarray(samples * between(gains, _STEP_SAMPLES, length), dtype=np.float32)
 
 
 def _stroke(bowing: Bowing, seconds: float, length: int) -> Samples:
     """Return the envelope of a stroke, `[length]`."""
-    t = times(length)
+    t = np.arange(0, length + _STEP_SAMPLES, _STEP_SAMPLES, dtype=np.float32) / np.float32(RATE)
     if bowing is Bowing.SPICCATO:
         shape = np.exp(-t / 0.13)
     elif bowing is Bowing.LEGATO:
@@ -122,7 +131,8 @@ def _stroke(bowing: Bowing, seconds: float, length: int) -> Samples:
         shape = 0.72 + 0.55 * np.exp(-t / 0.09) + 0.1 * swell
     rise = np.minimum(t / bowing.rise_seconds, 1.0)
     release = np.exp(-np.maximum(t - seconds, 0.0) / bowing.release_seconds)
-    return np.asarray(shape * rise * release, dtype=np.float32)
+    strokes = np.asarray(shape * rise * release, dtype=np.float32)
+    return between(strokes, _STEP_SAMPLES, length)
 
 
 def natural(sampler: Sampler, program: int, note: Note, *, cents: float) -> Samples:

@@ -83,15 +83,24 @@ def passed(
     order: int = 2,
 ) -> Samples:
     """Return samples `[..., N]` through a Butterworth filter, float32."""
-    sections = signal.butter(order, _safe(hertz), kind, fs=RATE, output="sos")
+    sections = _butterworth(order, (_safe(hertz),), kind)
     return signal.sosfilt(sections, wave, axis=-1).astype(np.float32)
 
 
 def banded(wave: Samples, low_hertz: float, high_hertz: float, *, order: int = 2) -> Samples:
     """Return samples `[..., N]` through a Butterworth band-pass, float32."""
-    edges = [_safe(low_hertz), _safe(high_hertz)]
-    sections = signal.butter(order, edges, "bandpass", fs=RATE, output="sos")
+    sections = _butterworth(order, (_safe(low_hertz), _safe(high_hertz)), "bandpass")
     return signal.sosfilt(sections, wave, axis=-1).astype(np.float32)
+
+
+@lru_cache(maxsize=512)
+def _butterworth(
+    order: int, edges: tuple[float, ...], kind: Literal["lowpass", "highpass", "bandpass"]
+) -> NDArray[np.float64]:
+    """Return second-order sections; designing them takes longer than to filter a note."""
+    hertz = edges[0] if len(edges) == 1 else edges
+    sections: NDArray[np.float64] = signal.butter(order, hertz, kind, fs=RATE, output="sos")
+    return sections
 
 
 def shelved(wave: Samples, hertz: float, gain_db: float, side: Literal["low", "high"]) -> Samples:

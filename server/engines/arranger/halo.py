@@ -11,6 +11,7 @@ from scipy import ndimage
 
 from server.engines.arranger.articulation import fitted, flattened
 from server.engines.arranger.filters import RATE
+from server.engines.arranger.interpolation import between
 from server.engines.arranger.sampler import Sampler, Touch
 from server.engines.arranger.score import FRAME_RATE, LOWEST_PITCH, Heard
 from server.media.clip import Samples
@@ -22,9 +23,12 @@ _QUIET = 0.03
 _SMOOTHING_FRAMES = 7
 _BRIDGE_FRAMES = 11
 _SHORTEST_SECONDS = 0.1
-_TONE_SECONDS = 3.0
+_TONE_SECONDS = 2.0
 _CROSSFADE = 1764
 _FADE = 800
+_FRAME_SAMPLES = round(RATE / FRAME_RATE)
+"""A whole number: both rates are that of a compact disc or a half of it."""
+
 _LOWEST_COLUMN, _HIGHEST_COLUMN = 12, 76
 _VELOCITY = 0.63
 
@@ -71,19 +75,18 @@ def _tone(spec: Halo, pitch: int, sampler: Sampler, cents: float) -> Samples:
         touch=Touch(skip_seconds=0.12, attack=0.005, release=0.02),
     )
     body = flattened(fitted(raw, round(_TONE_SECONDS * RATE)))
-    fade = np.linspace(0.0, 1.0, _CROSSFADE, dtype=np.float32)
-    end = body[:, -_CROSSFADE:] * np.sqrt(1 - fade) + body[:, :_CROSSFADE] * np.sqrt(fade)
+    angle = np.linspace(0.0, np.pi / 2, _CROSSFADE, dtype=np.float32)
+    end = body[:, -_CROSSFADE:] * np.cos(angle) + body[:, :_CROSSFADE] * np.sin(angle)
     return np.concatenate([body[:, _CROSSFADE:-_CROSSFADE], end], axis=1)
 
 
 def _add(layer: Samples, tone: Samples, level: NDArray[np.float32], first: int, last: int) -> None:
-    start = round(first / FRAME_RATE * RATE)
-    stop = min(layer.shape[1], round(last / FRAME_RATE * RATE))
+    start = first * _FRAME_SAMPLES
+    stop = min(layer.shape[1], last * _FRAME_SAMPLES)
     length = stop - start
     if length < 2 * _FADE:
         return
-    frames = np.arange(start, stop) * (FRAME_RATE / RATE)
-    gain = np.interp(frames, np.arange(len(level)), level).astype(np.float32)
+    gain = between(level[first : last + 2], _FRAME_SAMPLES, length)
     gain[:_FADE] *= np.linspace(0.0, 1.0, _FADE, dtype=np.float32)
     gain[-_FADE:] *= np.linspace(1.0, 0.0, _FADE, dtype=np.float32)
     repeats = -(-length // tone.shape[1])

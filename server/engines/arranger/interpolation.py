@@ -3,7 +3,7 @@
 Knows arrays and fractional positions; knows nothing of pitches, envelopes or sound banks.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,6 +64,18 @@ def read_at(recording: Recording, positions: Positions) -> Samples:
         block = slice(start, start + _BLOCK)
         read[block] = _interpolated(flat, positions[block] - float(origin + 1))
     return read
+
+
+def between(corners: NDArray[Any], step: int, length: int) -> NDArray[Any]:
+    """Return straight lines between values `step` samples apart, `[length]`, in their precision.
+
+    The last value goes on where the corners end before.
+    """
+    missing = -(-length // step) + 1 - len(corners)
+    ends = np.pad(corners, (0, max(0, missing)), mode="edge")[: -(-length // step) + 1]
+    shares = np.arange(step, dtype=ends.dtype) / ends.dtype.type(step)
+    lines = ends[:-1, None] + np.diff(ends)[:, None] * shares
+    return np.asarray(lines.reshape(-1)[:length])
 
 
 def _interpolated(flat: Samples, offsets: Positions) -> Samples:

@@ -115,11 +115,15 @@ def adsr(
     zero, `[N]` with N that of the held and released time.
     """
     held, tail = samples_in(held_seconds), samples_in(release)
-    corners = np.array([0.0, attack, attack + decay])
-    shape = np.interp(times(held), corners, [0.0, 1.0, sustain])
-    fading = np.exp(-5.0 * np.arange(1, tail + 1) / tail)
-    ending = fading * np.linspace(1.0, 0.0, tail) ** 0.25
-    return np.concatenate([shape, shape[-1] * ending]).astype(np.float32)
+    risen, fallen_to = min(samples_in(attack), held), min(samples_in(attack + decay), held)
+    seconds = np.arange(held, dtype=np.float32) / np.float32(RATE)
+    shape = np.full(held, sustain, dtype=np.float32)
+    shape[:risen] = seconds[:risen] / np.float32(attack)
+    falling = (seconds[risen:fallen_to] - np.float32(attack)) / np.float32(decay)
+    shape[risen:fallen_to] = 1.0 - np.float32(1.0 - sustain) * falling
+    fading = np.exp(np.arange(1, tail + 1, dtype=np.float32) * np.float32(-5.0 / tail))
+    ending = fading * np.linspace(1.0, 0.0, tail, dtype=np.float32) ** np.float32(0.25)
+    return np.concatenate([shape, shape[-1] * ending])
 
 
 def fallen(length: int, seconds: float) -> Samples:

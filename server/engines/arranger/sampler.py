@@ -12,7 +12,7 @@ import numpy as np
 
 from server.engines.arranger.filters import CONTROL_SAMPLES, RATE, lowpass, swept_lowpass
 from server.engines.arranger.generators import Generator
-from server.engines.arranger.interpolation import Positions, Recording, read_at
+from server.engines.arranger.interpolation import Positions, Recording, between, read_at
 from server.engines.arranger.kept import Kept
 from server.engines.arranger.soundfont import Region, Sample, SoundFont
 from server.media.clip import Samples
@@ -233,7 +233,7 @@ def _swinging(vibrato: Vibrato, speed: float, length: int) -> Positions:
     corners = np.arange(0, length + CONTROL_SAMPLES, CONTROL_SAMPLES)
     bend = np.exp2(vibrato.cents(corners / RATE) / 1200.0)
     walked = np.concatenate([[0.0], np.cumsum(bend[:-1])]) * (speed * CONTROL_SAMPLES)
-    return np.asarray(np.interp(np.arange(length), corners, walked), dtype=np.float64)
+    return between(walked, CONTROL_SAMPLES, length)
 
 
 def _speed(region: Region, sample: Sample, stroke: _Stroke) -> float:

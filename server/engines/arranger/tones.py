@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from server.engines.arranger.filters import CONTROL_SAMPLES, RATE
+from server.engines.arranger.interpolation import between
 from server.engines.arranger.oscillators import (
     Curve,
     Shape,
@@ -16,7 +17,6 @@ from server.engines.arranger.oscillators import (
     hertz_of_pitch,
     phases,
     samples_in,
-    times,
     wave,
 )
 from server.media.clip import Samples
@@ -66,7 +66,7 @@ def vibrated(tone: Tone, length: int, *, cents: float, hertz: float, delay: floa
     swing = np.clip((grid - delay) / 0.3, 0, 1) * cents * np.sin(2 * np.pi * hertz * grid)
     steps = tone.hertz * np.exp2(swing / 1200.0) * CONTROL_SAMPLES / RATE
     walked = np.concatenate([[0.0], np.cumsum(steps[:-1])])
-    return np.asarray(np.interp(times(length), grid, walked), dtype=np.float64)
+    return between(walked, CONTROL_SAMPLES, length)
 
 
 def struck(body: Samples, tone: Tone, ring: float, *, release: float) -> Samples:
