@@ -18,6 +18,7 @@ class EngineCard:
         offers: capabilities (names of protocols in `server.engines.protocols`, in lower case).
         summary: one sentence for people.
         licence: of code and of what it plays with.
+        heeds: parameters of a transform that not every engine has a use for.
     """
 
     name: str
@@ -25,6 +26,7 @@ class EngineCard:
     offers: frozenset[str]
     summary: str
     licence: str
+    heeds: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +78,7 @@ _CARDS = (
             "on the CPU."
         ),
         licence="MIT; transcription network Apache-2.0; sound bank FluidR3Mono MIT",
+        heeds=frozenset({"bpm", "key", "keep_drums", "layers", "parts", "stems", "midi"}),
     ),
 )
 

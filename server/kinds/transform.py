@@ -10,14 +10,16 @@ from server.engines.protocols import Brief, Transforms
 from server.jobs.context import Context
 from server.jobs.kind import JobSpec, Number
 from server.jobs.record import Role
-from server.kinds import choices, passages, recipe, takes
+from server.kinds import choices, parts, passages, recipe, takes
 from server.kinds.choices import CUSTOM, Choice, Choices, Prompt, VariationName
 from server.kinds.fields import EngineName, Format, Seconds, Seed, Tempo, random_seed
+from server.kinds.parts import KeyName, Layers, Parts
 from server.kinds.passages import Passage
 from server.kinds.takes import Take
 from server.media import codec
 from server.media.bounded import READERS
 from server.media.clip import Clip
+from server.media.key import named
 
 NAME = "transform"
 QUEUE = "audio"
@@ -63,6 +65,32 @@ class Spec(JobSpec):
     solver: Literal["euler", "midpoint"] = "euler"
     seed: Seed = Field(default_factory=random_seed)
     bpm: Tempo | None = Field(None, description="The tempo, if the DAW knows it.")
+    key: KeyName = Field(
+        None, description="The key, if the DAW knows it: A minor, Am, F#m, Bb major, C."
+    )
+    keep_drums: bool | None = Field(
+        None,
+        description="true leaves the source's drums in place and adds no kit, false replaces them. "
+        "Unset: as the preset has it.",
+    )
+    layers: Layers = Field(
+        default_factory=dict,
+        description="strength of single layers of the source: pitched, drums, vocals; 0 keeps a "
+        "layer. In a form: JSON.",
+    )
+    parts: Parts = Field(
+        default_factory=dict,
+        description="By the name of a part, such as violin 1, drums or halo: mute, seed (rolls it "
+        "again), gain_db. In a form: JSON.",
+    )
+    stems: bool = Field(default=False, description="Each part as a file of its own as well.")
+    midi: bool | None = Field(
+        None, description="What was played as a MIDI file. Unset: where the engine knows its notes."
+    )
+    compare: bool = Field(
+        default=False,
+        description="The source as a file as well, as loud as the result, to compare the two.",
+    )
     start_seconds: Seconds | None = Field(
         None, description="Only what follows it changes; every sample before stays as it is."
     )
@@ -94,17 +122,25 @@ class Spec(JobSpec):
         return self
 
     @model_validator(mode="after")
+    def _of_known_parts(self) -> "Spec":
+        parts.check_known(self.parts, self.choices)
+        return self
+
+    @model_validator(mode="after")
     def _forward_in_time(self) -> "Spec":
         passages.check_times(self.start_seconds, self.end_seconds)
         return self
 
     def check_source(self, seconds: float) -> None:
-        """Refuse a passage that is not in a source of that length.
+        """Refuse a passage that is not in a source of that length, and too many stems of it.
 
         Raises:
             errors.InvalidInput: with the field's name.
+            errors.TooLong: the stems would be too much sound.
         """
         passages.check_within(self.start_seconds, self.end_seconds, source_seconds=seconds)
+        if self.stems:
+            parts.check_stems(self.choices, seconds)
 
     @property
     def choices(self) -> tuple[Choice, ...]:
@@ -131,7 +167,25 @@ class Spec(JobSpec):
             steps=preset.steps if preset else None,
             seed=self.seed,
             bpm=self.bpm,
+            key=named(self.key) if self.key else None,
+            keep_drums=self.keep_drums,
+            layers=self.layers,
+            parts=parts.of_choice(self.parts, choice),
+            wants_stems=self.stems,
         )
+
+    @property
+    def asked(self) -> dict[str, bool]:
+        """Whether each parameter was asked for that not every engine has a use for."""
+        return {
+            "bpm": self.bpm is not None,
+            "key": self.key is not None,
+            "keep_drums": self.keep_drums is not None,
+            "layers": bool(self.layers),
+            "parts": bool(self.parts),
+            "stems": self.stems,
+            "midi": bool(self.midi),
+        }
 
 
 def run(spec: Spec, ctx: Context) -> None:
@@ -156,7 +210,12 @@ def run(spec: Spec, ctx: Context) -> None:
     _store(spec, made, [data for data, _ in finished], ctx)
     ctx.conclude(
         seed=spec.seed,
-        report=_report(spec, [report for _, report in finished], is_previewed=previews.came),
+        report=_report(
+            spec,
+            [report for _, report in finished],
+            engine=str(ctx.job.engine),
+            is_previewed=previews.came,
+        ),
         recipe=recipe.of(
             NAME,
             spec,
@@ -209,11 +268,15 @@ def _finished(
     return finished
 
 
-def _report(spec: Spec, reports: list[dict[str, Any]], *, is_previewed: bool) -> dict[str, Any]:
+def _report(
+    spec: Spec, reports: list[dict[str, Any]], *, engine: str, is_previewed: bool
+) -> dict[str, Any]:
     """Return the job's report: the only one, or the first one with all of them beneath it."""
+    notices = parts.unheeded(spec.asked, engine)
     if spec.preview and not is_previewed:
-        for report in reports:
-            report["notices"].append(NO_PREVIEW)
+        notices.append(NO_PREVIEW)
+    for report in reports:
+        report["notices"] += notices
     if spec.variations is None:
         return reports[0]
     return {**reports[0], "variations": reports}

@@ -54,8 +54,8 @@ _WRITTEN = re.compile(
     re.IGNORECASE,
 )
 
-READABLE = "Write it as A minor, Am, F#m, Bb major or C."
-"""What `named` understands, as a sentence."""
+READABLE = "write it as A minor, Am, F#m, Bb major or C"
+"""What `named` understands, for a refusal."""
 
 
 def named(text: str) -> Key:
