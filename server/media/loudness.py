@@ -6,6 +6,7 @@ deterministic.
 """
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,9 @@ from scipy import ndimage, signal
 from server.media.clip import Clip, Samples
 
 SILENCE = -math.inf
+
+Gain = Callable[[Clip], Clip]
+"""A gain that was measured on one clip: what makes it louder or softer, and each of its parts."""
 
 _ABSOLUTE_GATE_LUFS = -70.0
 _RELATIVE_GATE_LU = -10.0
@@ -102,10 +106,14 @@ def match_loudness(clip: Clip, target_lufs: float) -> Clip:
 
     The gain may push peaks over full scale: `limit` comes after.
     """
+    return matching(clip, target_lufs)(clip)
+
+
+def matching(clip: Clip, target_lufs: float) -> Gain:
+    """Return the gain of `match_loudness`, for what the clip is made of."""
     loudness = integrated_loudness(clip)
-    if loudness == SILENCE:
-        return clip
-    return _scaled(clip, target_lufs - loudness)
+    gain_db = 0.0 if loudness == SILENCE else target_lufs - loudness
+    return lambda part: _scaled(part, gain_db) if gain_db else part
 
 
 def match_peak(clip: Clip, target_db: float) -> Clip:
@@ -157,14 +165,28 @@ def limit(clip: Clip, *, ceiling_db: float = -1.0) -> Clip:
     complete when the peak comes; all channels get the same gain. What the smooth gain itself adds
     between the samples, some hundredths of a decibel, is taken off the whole clip.
     """
+    return limiting(clip, ceiling_db=ceiling_db)(clip)
+
+
+def limiting(clip: Clip, *, ceiling_db: float = -1.0) -> Gain:
+    """Return the gain of `limit`, for what the clip is made of."""
     levels = _true_levels(clip.samples)
     over_db = 20.0 * np.log10(np.maximum(levels, 1e-9, dtype=np.float64)) - ceiling_db
     if not np.any(over_db > 0.0):
-        return clip
-    gains = 10.0 ** (-_smooth_reduction(over_db, clip.sample_rate) / 20.0)
-    limited = clip.with_samples(clip.samples * gains.astype(np.float32))
-    excess_db = true_peak_db(limited) - ceiling_db
-    return _scaled(limited, -excess_db - 1e-4) if excess_db > 0.0 else limited
+        return _unchanged
+    gains = (10.0 ** (-_smooth_reduction(over_db, clip.sample_rate) / 20.0)).astype(np.float32)
+    excess_db = true_peak_db(clip.with_samples(clip.samples * gains)) - ceiling_db
+    last_db = -excess_db - 1e-4 if excess_db > 0.0 else 0.0
+
+    def limited(part: Clip) -> Clip:
+        reduced = part.with_samples(part.samples * gains)
+        return _scaled(reduced, last_db) if last_db else reduced
+
+    return limited
+
+
+def _unchanged(clip: Clip) -> Clip:
+    return clip
 
 
 def _smooth_reduction(over_db: NDArray[np.float64], sample_rate: int) -> NDArray[np.float64]:

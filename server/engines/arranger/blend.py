@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy import signal
 
 from server.media.clip import Clip, Samples
+from server.media.loudness import Gain
 
 _FOLLOWED_SECONDS = 0.6
 _LEVEL_FRAME_SECONDS = 0.02
@@ -41,13 +42,18 @@ def follow(clip: Clip, source: Clip) -> Clip:
 
     The curves are smoothed over 0.6 s; a gain stays between -9 and +6 dB.
     """
+    return following(clip, source)(clip)
+
+
+def following(clip: Clip, source: Clip) -> Gain:
+    """Return the gain of `follow`, for what the clip is made of."""
     own, wanted = _level_curve(clip), _level_curve(source)
     share = (wanted / own) ** _FOLLOWED_SHARE
     gains = np.clip(share, 10 ** (_LEAST_DB / 20), 10 ** (_MOST_DB / 20))
     frame = round(_LEVEL_FRAME_SECONDS * clip.sample_rate)
     centres = (np.arange(gains.size) + 0.5) * frame
     curve = np.interp(np.arange(clip.length), centres, gains)
-    return clip.with_samples((clip.samples * curve).astype(np.float32))
+    return lambda part: part.with_samples((part.samples * curve).astype(np.float32))
 
 
 def _level_curve(clip: Clip) -> NDArray[np.float64]:

@@ -35,12 +35,19 @@ class Setting:
         first_beat: time of a beat, for effects on the grid.
         kicks: onsets of the bass drum in seconds.
         seed: of everything random.
+        whole: `[2, N]` the mix, where only a part of it is treated: what an effect does depends on
+            the mix, and what it adds by itself it adds to the mix alone.
     """
 
     beat_seconds: float = 0.5
     first_beat: float = 0.0
     kicks: tuple[float, ...] = ()
     seed: int = 0
+    whole: Samples | None = None
+
+    def of(self, mix: Samples) -> Samples:
+        """Return the mix that what is treated belongs to."""
+        return mix if self.whole is None else self.whole
 
 
 def _level(mix: Samples) -> float:
@@ -149,18 +156,18 @@ def delay(
     return out
 
 
-def crush(mix: Samples, _: Setting, *, bits: float = 8, hertz: float = 22050.0) -> Samples:
+def crush(mix: Samples, setting: Setting, *, bits: float = 8, hertz: float = 22050.0) -> Samples:
     """Hold samples and round them, as cheap converters do, at the mix's own full scale."""
-    peak = float(np.abs(mix).max()) or 1.0
+    peak = float(np.abs(setting.of(mix)).max()) or 1.0
     hold = np.floor(np.arange(mix.shape[1]) * (min(hertz, RATE) / RATE)) * (RATE / min(hertz, RATE))
     held = mix[:, np.ceil(hold - 1e-9).astype(np.intp)]
     steps = np.float32(2 ** (bits - 1) / peak)
     return _float32(np.round(held * steps) / steps)
 
 
-def saturate(mix: Samples, _: Setting, *, drive: float = 1.5) -> Samples:
+def saturate(mix: Samples, setting: Setting, *, drive: float = 1.5) -> Samples:
     """Press loud passages together as tape does, whatever level the mix has."""
-    gain = np.float32(_LOUDNESS * drive / _level(mix))
+    gain = np.float32(_LOUDNESS * drive / _level(setting.of(mix)))
     return _float32(np.tanh(mix * gain) / gain)
 
 
@@ -175,6 +182,8 @@ def wow(mix: Samples, setting: Setting, *, depth_ms: float = 0.7, hertz: float =
 
 def vinyl(mix: Samples, setting: Setting, *, level: float = 0.015) -> Samples:
     """Add a record's hiss and crackle, `level` against a mix of ordinary loudness."""
+    if setting.whole is not None:
+        return mix
     random = np.random.default_rng(setting.seed)
     length = mix.shape[1]
     air = noise(length, random)
@@ -204,11 +213,12 @@ def duck(
 
 
 def compress(
-    mix: Samples, _: Setting, *, threshold_db: float = -18.0, ratio: float = 3.0
+    mix: Samples, setting: Setting, *, threshold_db: float = -18.0, ratio: float = 3.0
 ) -> Samples:
     """Turn down what is louder than the threshold (0 dB is the mix's own peak)."""
-    peak = float(np.abs(mix).max()) or 1.0
-    power = np.square(mix / np.float32(peak)).mean(axis=0)
+    whole = setting.of(mix)
+    peak = float(np.abs(whole).max()) or 1.0
+    power = np.square(whole / np.float32(peak)).mean(axis=0)
     blocks = np.add.reduceat(power, np.arange(0, len(power), CONTROL_SAMPLES)) / CONTROL_SAMPLES
     level_db = 10 * np.log10(ndimage.uniform_filter1d(blocks, 9) + 1e-12) + 3.0
     cut_db = np.maximum(level_db - threshold_db, 0.0) * (1.0 - 1.0 / ratio)
@@ -253,6 +263,16 @@ def _unclicked(piece: Samples) -> Samples:
     return _float32(piece * np.minimum(fade, fade[::-1]))
 
 
+def tremolo(
+    mix: Samples, _: Setting, *, hertz: float = 5.5, depth: float = 0.4, spread: float = 0.0
+) -> Samples:
+    """Let the level swing; with a spread of 1 from side to side, as of a rotating speaker."""
+    length = mix.shape[1]
+    phases = (0.0, np.pi * spread)
+    swings = np.stack([0.5 + 0.5 * _swing(length, hertz, phase) for phase in phases])
+    return mix * _float32(1.0 - depth * swings)
+
+
 def width(mix: Samples, _: Setting, *, amount: float = 1.3) -> Samples:
     """Scale the difference of the channels: 0 is mono, 1 as it was."""
     middle = mix.mean(axis=0, dtype=np.float32)
@@ -274,12 +294,16 @@ EFFECTS: Mapping[str, Callable[..., Samples]] = {
         saturate,
         shelf,
         stutter,
+        tremolo,
         vinyl,
         width,
         wow,
     )
 }
 """Every effect by the name presets use. Its keyword arguments are its parameters."""
+
+OF_THE_WHOLE = frozenset({"compress", "crush", "saturate", "vinyl"})
+"""Effects that look at `Setting.whole`; the others do to a sum what they do to its parts."""
 
 _WRITTEN = {"mix": "mix_share"}
 """Parameters that presets write otherwise than the code."""

@@ -10,6 +10,7 @@ from dataclasses import replace
 import numpy as np
 
 from server.engines.arranger import harmony, lines, rhythm, roles
+from server.engines.arranger.choices import Choices, stroke_part
 from server.engines.arranger.roles import Material
 from server.engines.arranger.score import Chord, DrumHit, Heard, Note, Part, Score
 from server.engines.arranger.spans import sounding
@@ -39,17 +40,28 @@ _WRITERS: Mapping[str, Writer] = {
 }
 
 
-def arrange(heard: Heard, arrangement: Arrangement, *, strength: float, seed: int) -> Score:
+def arrange(
+    heard: Heard,
+    arrangement: Arrangement,
+    *,
+    strength: float,
+    seed: int,
+    choices: Choices | None = None,
+) -> Score:
     """Return the score of an arrangement of what was heard.
 
     Heard notes keep the onsets they had. What is added (chords, fill, patterns) lies on the heard
     grid, only where the source sounds, and grows with `strength`; which voicings are taken is drawn
-    from the seed.
+    from the seed, or from the one that `choices` give a part.
     """
+    choices = choices if choices is not None else Choices()
     material = _material(heard, strength=strength, seed=seed)
     hits = _kit(heard, arrangement, material)
     material = replace(material, kicks=roles.kick_times(hits))
-    parts = [*_pitched_parts(material, arrangement), *_stroke_parts(material, arrangement)]
+    parts = [
+        *_pitched_parts(material, arrangement, choices),
+        *_stroke_parts(material, arrangement),
+    ]
     audible = abs(heard.tuning_cents) > _INAUDIBLE_CENTS
     return Score(
         seconds=heard.seconds,
@@ -62,6 +74,7 @@ def arrange(heard: Heard, arrangement: Arrangement, *, strength: float, seed: in
         beat_seconds=heard.beat_seconds,
         tuning_cents=float(np.clip(heard.tuning_cents, -50, 50)) if audible else 0.0,
         notices=() if heard.is_pitched else (NO_PITCH,),
+        choices=choices,
     )
 
 
@@ -85,7 +98,7 @@ def _kit(heard: Heard, arrangement: Arrangement, material: Material) -> tuple[Dr
     return rhythm.kit_hits(heard, arrangement.drums, material.sounding, invents=invents)
 
 
-def _pitched_parts(material: Material, arrangement: Arrangement) -> list[Part]:
+def _pitched_parts(material: Material, arrangement: Arrangement, choices: Choices) -> list[Part]:
     if not material.heard.is_pitched:
         return []
     ensemble = [voice for voice in arrangement.voices if voice.role == "line"]
@@ -94,7 +107,8 @@ def _pitched_parts(material: Material, arrangement: Arrangement) -> list[Part]:
     )
     for voice in arrangement.voices:
         if voice.role != "line":
-            written[voice.name] = _WRITERS[voice.role](material, voice)
+            own = replace(material, seed=choices.seed_of(voice.name, material.seed))
+            written[voice.name] = _WRITERS[voice.role](own, voice)
     return [Part(voice, _ordered(written[voice.name])) for voice in arrangement.voices]
 
 
@@ -135,7 +149,7 @@ def _stroke_parts(material: Material, arrangement: Arrangement) -> list[Part]:
 
 def _stroke_part(kind: str, stroke: Stroke, voice: Voice, material: Material) -> Part:
     changes: dict[str, object] = {
-        "name": f"{voice.name}, {kind}",
+        "name": stroke_part(voice.name, kind),
         "gain_db": voice.gain_db + stroke.gain_db,
     }
     if stroke.articulation == "plucked" and voice.articulation == "bowed":

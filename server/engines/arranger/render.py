@@ -8,13 +8,15 @@ own sound.
 
 import zlib
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from server.engines.arranger import drumkits, effects
+from server.engines.arranger.choices import DRUMS, HALO
+from server.engines.arranger.effects import Setting
 from server.engines.arranger.filters import RATE, passed
 from server.engines.arranger.halo import halo
 from server.engines.arranger.players import player_of
@@ -40,8 +42,28 @@ _LEAD_LEVEL = 0.03
 _SOFTENED = 44
 _SOFT_START = np.linspace(0.0, 1.0, _SOFTENED, dtype=np.float32)
 
-DRUMS = "drums"
-HALO = "halo"
+
+Stage = Callable[[Samples], Samples]
+"""One effect with all that it depends on settled."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Bus:
+    """What a sum of sounds went through, for each of them.
+
+    Attributes:
+        stages: the effects in order.
+        length: of the result, in samples.
+    """
+
+    stages: tuple[Stage, ...]
+    length: int
+
+    def passed(self, stem: Samples) -> Samples:
+        """Return a dry stem `[2, N + tail]` as it is in the mix, `[2, N]`."""
+        for stage in self.stages:
+            stem = stage(stem)
+        return _ended(stem, self.length)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,12 +72,14 @@ class Rendering:
 
     Attributes:
         mix: `[2, N]` with effects, N = round(seconds × 44100).
-        stems: `[2, N]` of each part by name, dry; the kit as "drums", the sustain layer as "halo".
-            Empty unless asked for.
+        stems: `[2, N + tail]` of each part by name, dry; the kit as "drums", the sustain layer as
+            "halo". Empty unless asked for.
+        bus: what the stems went through together.
     """
 
     mix: Samples
-    stems: Mapping[str, Samples] = field(default_factory=dict)
+    stems: Mapping[str, Samples]
+    bus: Bus
 
 
 class Orchestra:
@@ -84,17 +108,13 @@ class Orchestra:
         """
         length = round(score.seconds * RATE)
         steps = _Steps(on_step, _total_steps(score))
-        mix = np.zeros((2, length + round(_TAIL_SECONDS * RATE)), dtype=np.float32)
-        layer = np.empty_like(mix)
-        stems: dict[str, Samples] = {}
+        dry = _Sum(length + round(_TAIL_SECONDS * RATE), score, keep_stems=keep_stems)
         for name, play in self._layers(score, seed, steps):
-            layer.fill(0.0)
-            play(layer)
-            mix += layer
-            if keep_stems:
-                stems[name] = layer[:, :length].copy()
-        mix = self._add_halo(mix, score, heard, steps, stems if keep_stems else None)
-        return Rendering(_mastered(mix, score, heard, seed, steps, length), stems)
+            dry.add(name, play)
+        self._add_halo(dry, score, heard, steps)
+        setting = _setting(score, heard, seed)
+        mix, stages = _through_effects(dry.mix, score, setting, steps, keep_wholes=keep_stems)
+        return Rendering(_ended(mix, length), dry.stems, Bus(stages, length))
 
     def _layers(
         self, score: Score, seed: int, steps: "_Steps"
@@ -107,7 +127,7 @@ class Orchestra:
 
     def _play(self, part: Part, score: Score, seed: int, steps: "_Steps", mix: Samples) -> None:
         """Add one part to the mix."""
-        random = _random(part.voice.name, seed)
+        random = _random(part.voice.name, score.choices.seed_of(part.voice.name, seed))
         gain = _PART_LEVEL * 10.0 ** (part.voice.gain_db / 20.0)
         player = player_of(part.voice, self._sampler, random, score)
         for number, (start_seconds, wave) in enumerate(player(part.notes)):
@@ -118,6 +138,7 @@ class Orchestra:
     def _drum(self, drums: Drums, score: Score, seed: int, steps: "_Steps", mix: Samples) -> None:
         """Add the kit to the mix. Equal strokes sound equal and are made once."""
         made: dict[tuple[str, int], Samples] = {}
+        seed = score.choices.seed_of(DRUMS, seed)
         gain = 10.0 ** (drums.gain_db / 20.0)
         for number, hit in enumerate(score.hits):
             if number % _NOTES_A_STEP == 0:
@@ -143,26 +164,55 @@ class Orchestra:
         hertz = drumkits.kick_hertz(root)
         return drumkits.stroke(kit, hit.kind, velocity, hertz=hertz, random=random)
 
-    def _add_halo(
-        self,
-        mix: Samples,
-        score: Score,
-        heard: Heard,
-        steps: "_Steps",
-        stems: dict[str, Samples] | None,
-    ) -> Samples:
+    def _add_halo(self, dry: "_Sum", score: Score, heard: Heard, steps: "_Steps") -> None:
         """Add the sustain layer at its level against what is there."""
         if score.halo is None or self._sampler is None:
-            return mix
+            return
         layer = halo(score.halo, heard, self._sampler, cents=score.tuning_cents, take=steps.take)
-        length = min(layer.shape[1], mix.shape[1])
-        own, there = _level(layer), _level(mix[:, :length])
+        length = min(layer.shape[1], dry.mix.shape[1])
+        own, there = _level(layer), _level(dry.written[:, :length])
         if own > 0 and there > 0:
             layer *= np.float32(there / own * 10.0 ** (score.halo.gain_db / 20.0))
-        mix[:, :length] += layer[:, :length]
-        if stems is not None:
-            stems[HALO] = layer
-        return mix
+
+        def play(mix: Samples) -> None:
+            mix[:, :length] += layer[:, :length]
+
+        dry.add(HALO, play)
+
+
+class _Sum:
+    """The dry mix, as layers are added to it.
+
+    Attributes:
+        mix: `[2, N]` what is heard.
+        written: `[2, N]` what would be heard if nothing else were wanted of single parts; nothing
+            that stands beside a part depends on whether it is mute.
+        stems: `[2, N]` of each layer by name, if they are to be kept.
+    """
+
+    def __init__(self, length: int, score: Score, *, keep_stems: bool) -> None:
+        self.mix = np.zeros((2, length), dtype=np.float32)
+        needs_all = bool(score.choices.parts) and score.halo is not None
+        self.written = np.zeros_like(self.mix) if needs_all else self.mix
+        self.stems: dict[str, Samples] = {}
+        self._layer = np.empty_like(self.mix)
+        self._choices, self._keep_stems = score.choices, keep_stems
+
+    def add(self, name: str, play: Callable[[Samples], None]) -> None:
+        gain = self._choices.gain_of(name)
+        if gain == 0.0 and self.written is self.mix:
+            return
+        layer = self._layer
+        layer.fill(0.0)
+        play(layer)
+        if self.written is not self.mix:
+            self.written += layer
+        if gain != 1.0:
+            layer *= np.float32(gain)
+        if gain:
+            self.mix += layer
+            if self._keep_stems:
+                self.stems[name] = layer.copy()
 
 
 class _Steps:
@@ -230,22 +280,34 @@ def _level(samples: Samples) -> float:
     return float(np.sqrt(np.mean(np.square(samples))))
 
 
-def _mastered(
-    mix: Samples, score: Score, heard: Heard, seed: int, steps: _Steps, length: int
-) -> Samples:
-    """Apply the bus effects, cut to length, take away rumble and round the edges."""
-    setting = effects.Setting(
+def _setting(score: Score, heard: Heard, seed: int) -> Setting:
+    return Setting(
         beat_seconds=score.beat_seconds,
         first_beat=float(heard.beats[0]) if len(heard.beats) else 0.0,
         kicks=tuple(hit.start_seconds for hit in score.hits if hit.kind == "kick"),
         seed=seed,
     )
+
+
+def _through_effects(
+    mix: Samples, score: Score, setting: Setting, steps: _Steps, *, keep_wholes: bool
+) -> tuple[Samples, tuple[Stage, ...]]:
+    """Return the mix with the bus effects, and what each of them does to a part of this mix."""
+    stages = []
     silent = not np.any(mix)
     for effect in score.effects:
         steps.take()
         if not silent:
-            mix = effects.apply(effect.kind, effect.parameters, mix, setting)
+            whole = mix if keep_wholes and effect.kind in effects.OF_THE_WHOLE else None
+            applied = partial(effects.apply, effect.kind, effect.parameters)
+            stages.append(partial(applied, setting=replace(setting, whole=whole)))
+            mix = applied(mix, setting)
     steps.finish()
+    return mix, tuple(stages)
+
+
+def _ended(mix: Samples, length: int) -> Samples:
+    """Return the sound cut to length, with rumble taken away and the edge rounded."""
     final = passed(np.ascontiguousarray(mix[:, :length]), "highpass", _RUMBLE_HERTZ)
     edge = min(_EDGE_SAMPLES, length // 2)
     if edge:

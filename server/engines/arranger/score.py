@@ -10,6 +10,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from server.engines.arranger.choices import Choices
 from server.media.key import PITCH_NAMES, Key
 from server.media.sheet import Bend
 from variations.schema import Drums, Effect, Halo, Voice
@@ -206,6 +207,7 @@ class Score:
         effects: bus effects in order.
         beat_seconds: for tempo-synchronous effects.
         tuning_cents: everything is rendered at the source's tuning, so that blends do not beat.
+        choices: what is wanted of single parts. A part that is mute is written all the same.
     """
 
     seconds: float
@@ -218,3 +220,4 @@ class Score:
     beat_seconds: float = 0.5
     tuning_cents: float = 0.0
     notices: tuple[str, ...] = field(default=())
+    choices: Choices = field(default_factory=Choices)

@@ -10,12 +10,14 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from server.engines.arranger import blend, orchestrate, prompt
+from server.engines.arranger.choices import Choices, chosen
 from server.engines.arranger.ear import Ear
 from server.engines.arranger.filters import RATE
 from server.engines.arranger.prompt import Reading
 from server.engines.arranger.render import Orchestra
 from server.engines.arranger.score import ANALYSIS_RATE, Heard, Score
 from server.engines.arranger.stages import STEPS, share
+from server.engines.arranger.stems import SOURCE, Desk, Pass
 from server.engines.protocols import Brief, OnStep
 from server.media import mastering, resample, window
 from server.media.clip import Clip, Samples
@@ -42,6 +44,7 @@ class Plan:
     reading: Reading
     strength: float
     reason: str | None
+    choices: Choices = field(default_factory=Choices)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,11 +69,17 @@ class Performance:
 
 
 def plan(clip: Clip, brief: Brief) -> Plan:
-    """Return what a brief means for a clip."""
+    """Return what a brief means for a clip.
+
+    Raises:
+        errors.InvalidInput: the brief names a part that the arrangement does not have.
+    """
     strength = brief.strength
     if strength is None:
         strength = blend.strength_of(brief.flowstep)
-    return Plan(brief, reading_of(brief), strength, _why_unchanged(clip, strength))
+    reading = reading_of(brief)
+    choices = chosen(brief.parts, reading.arrangement)
+    return Plan(brief, reading, strength, _why_unchanged(clip, strength), choices)
 
 
 def reading_of(brief: Brief) -> Reading:
@@ -102,14 +111,18 @@ def perform(
     brief = todo.brief
     heard = ear.listen(source, bpm=brief.bpm, on_step=share(on_step, 0, LISTENED))
     score = orchestrate.arrange(
-        heard, todo.reading.arrangement, strength=todo.strength, seed=brief.seed
+        heard,
+        todo.reading.arrangement,
+        strength=todo.strength,
+        seed=brief.seed,
+        choices=todo.choices,
     )
     on_step(_ARRANGED, STEPS)
     if not score.parts and not score.hits:
         on_step(STEPS, STEPS)
         return NOTHING_TO_PLAY
-    result = _played(todo, clip, source, heard, score, orchestra, on_step)
-    return Performance(result, heard, score, notices=score.notices)
+    result, stems = _played(todo, clip, source, heard, score, orchestra, on_step)
+    return Performance(result, heard, score, stems=stems, notices=score.notices)
 
 
 def _played(
@@ -120,23 +133,45 @@ def _played(
     score: Score,
     orchestra: Orchestra,
     on_step: OnStep,
-) -> Clip:
+) -> tuple[Clip, Mapping[str, Clip]]:
+    wants_stems = todo.brief.wants_stems
     rendering = orchestra.render(
-        score, heard, seed=todo.brief.seed, on_step=share(on_step, _ARRANGED, _RENDERED)
+        score,
+        heard,
+        seed=todo.brief.seed,
+        on_step=share(on_step, _ARRANGED, _RENDERED),
+        keep_stems=wants_stems,
     )
-    played = Clip(window.fit_length(rendering.mix, source.length), RATE)
-    followed = blend.follow(blend.without_offset(played), source)
+    desk = Desk(rendering.stems, RATE, is_used=wants_stems)
+    desk.follow(lambda stem: stem.with_samples(rendering.bus.passed(stem.samples)))
+    played = desk.through(_of_length(source.length), Clip(rendering.mix, RATE))
+    played = desk.through(blend.without_offset, played)
+    played = desk.through(blend.following(played, source), played)
     on_step(_RENDERED + 20, STEPS)
-    matched = mastering.match(followed, source)
+    played = desk.through(mastering.matching(played, source), played)
     on_step(_RENDERED + 35, STEPS)
     if todo.strength < 1.0:
-        strokes = _strokes(heard, source.length)
-        morphed = blend.morph(source, matched, todo.strength, strokes=strokes)
-        matched = mastering.match(morphed, source)
-        on_step(_RENDERED + 50, STEPS)
-    result = mastering.finished(matched, like=clip)
+        played = _blended(desk, source, played, heard, todo.strength)
+        on_step(_RENDERED + 40, STEPS)
+    result, finished = mastering.finishing(played, like=clip)
+    desk.follow(finished)
+    stems = desk.stems(result, share(on_step, _RENDERED + 50, STEPS))
     on_step(STEPS, STEPS)
-    return result
+    return result, stems
+
+
+def _of_length(length: int) -> Pass:
+    return lambda clip: clip.with_samples(window.fit_length(clip.samples, length))
+
+
+def _blended(desk: Desk, source: Clip, played: Clip, heard: Heard, strength: float) -> Clip:
+    """Return the blend with the source at its loudness; what stays of the source joins the desk."""
+    strokes = _strokes(heard, source.length)
+    nothing = source.with_samples(np.zeros_like(source.samples))
+    desk.follow(lambda stem: blend.morph(nothing, stem, strength, strokes=nothing.samples[0]))
+    desk.add(SOURCE, blend.morph(source, nothing, strength, strokes=strokes))
+    morphed = blend.morph(source, played, strength, strokes=strokes)
+    return desk.through(mastering.matching(morphed, source), morphed)
 
 
 def _strokes(heard: Heard, length: int) -> Samples:

@@ -1,0 +1,79 @@
+"""What is wanted of single parts of an arrangement: mute, another seed, another gain.
+
+Knows names; nothing of notes or sound.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from server import errors
+from server.engines.protocols import PartChoice
+from variations.schema import Arrangement
+
+DRUMS = "drums"
+HALO = "halo"
+
+_STROKES = ("kick", "snare", "hat")
+_AS_WRITTEN = PartChoice()
+_NONE: Mapping[str, PartChoice] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """Choices by the name of a part; the kit is "drums", the sustain layer "halo".
+
+    What is wanted of a player is wanted of the strokes it plays in place of a drummer too, unless
+    they are named themselves ("cello, kick").
+    """
+
+    parts: Mapping[str, PartChoice] = field(default_factory=lambda: _NONE)
+
+    def of(self, name: str) -> PartChoice:
+        """Return what is wanted of a part."""
+        own = self.parts.get(name)
+        if own is None:
+            player, _, stroke = name.rpartition(", ")
+            own = self.parts.get(player) if stroke in _STROKES else None
+        return _AS_WRITTEN if own is None else own
+
+    def seed_of(self, name: str, seed: int) -> int:
+        """Return what a part's chances are drawn from: its own seed, or the one of all."""
+        own = self.of(name).seed
+        return seed if own is None else own
+
+    def gain_of(self, name: str) -> float:
+        """Return the factor a part is louder than the arrangement has it; 0 where it is mute."""
+        choice = self.of(name)
+        return 0.0 if choice.mute else float(10.0 ** (choice.gain_db / 20.0))
+
+
+def stroke_part(player: str, stroke: str) -> str:
+    """Return the name of the part that plays one kind of a drummer's strokes on an instrument."""
+    return f"{player}, {stroke}"
+
+
+def names(arrangement: Arrangement) -> tuple[str, ...]:
+    """Return the names of all parts an arrangement may have, as reports and stems have them."""
+    found = [voice.name for voice in arrangement.voices]
+    if arrangement.drums is None:
+        found += [stroke_part(each.part, kind) for kind, each in arrangement.strokes.items()]
+    else:
+        found.append(DRUMS)
+    return (*found, HALO) if arrangement.halo is not None else tuple(found)
+
+
+def chosen(parts: Mapping[str, PartChoice], arrangement: Arrangement) -> Choices:
+    """Return the choices for an arrangement.
+
+    Raises:
+        errors.InvalidInput: it has no part of such a name; names `parts` and those it has.
+    """
+    known = names(arrangement)
+    strange = [name for name in parts if name not in known]
+    if strange:
+        raise errors.InvalidInput(
+            f"There is no part {strange[0]!r} in this arrangement; it has {', '.join(known)}.",
+            field="parts",
+        )
+    return Choices(parts)
