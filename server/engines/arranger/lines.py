@@ -11,6 +11,7 @@ from itertools import pairwise
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
+from server.engines.arranger.bending import playable, trimmed
 from server.engines.arranger.harmony import chord_at, fit
 from server.engines.arranger.score import Chord, Note
 from server.engines.arranger.spans import Span, end_of_sound, within
@@ -70,7 +71,7 @@ def separate(notes: Sequence[Note], voices: Sequence[Voice], chords: Sequence[Ch
         for note, number in zip(chosen, sorted(columns.tolist()), strict=True):
             low, high = voices[number].range
             _append(lines[number], replace(note, pitch=fit(note.pitch, low, high)))
-    return lines
+    return [playable(line, voice) for line, voice in zip(lines, voices, strict=True)]
 
 
 def _at_most(group: Sequence[Note], size: int) -> list[Note]:
@@ -116,7 +117,8 @@ def _append(line: Line, note: Note) -> None:
 
 
 def _until(note: Note, end: float) -> Note:
-    return replace(note, seconds=max(_SHORTEST_SECONDS, end - note.start_seconds))
+    seconds = max(_SHORTEST_SECONDS, end - note.start_seconds)
+    return replace(note, seconds=seconds, bend=trimmed(note.bend, seconds))
 
 
 def monophonic(notes: Sequence[Note]) -> Line:

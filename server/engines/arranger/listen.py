@@ -9,8 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from server.engines.arranger.listening import chords, drums, notes, tempo, verify
+from server.engines.arranger.listening import bends, chords, drums, notes, tempo, verify
 from server.engines.arranger.listening.candidates import Candidates, decode, infer_onsets
+from server.engines.arranger.listening.channel import listened_to
 from server.engines.arranger.listening.features import N_FFT, Evidence, features, raw_onsets
 from server.engines.arranger.listening.transcribe import Posteriors, Transcriber
 from server.engines.arranger.score import (
@@ -36,9 +37,6 @@ _SHORTEST_SECONDS = 0.25
 _SILENT = 1e-4
 _LEVEL = 0.8
 """Peak everything is heard at, so that level does not matter."""
-
-_CANCELLED = 0.25
-"""Middle less than this share of a channel: the channels cancel, and the louder one is heard."""
 
 HARMONIC_MARGIN = 1.5
 _DRUMS_SHARE = 0.12
@@ -97,6 +95,7 @@ def listen(
     semitones = spectrum.cqt_levels(harmonic, ANALYSIS_RATE, hop=_SUSTAIN_HOP, tuning_cents=tuning)
     report(_SEMITONES, STEPS)
     melody = _melody(judged, notes.onset_peaks(envelope), semitones, beats.times, clip.seconds)
+    played, tuning = bends.with_bends(melody.notes, judged.joined.contour, tuning)
     report(STEPS, STEPS)
     return Heard(
         seconds=clip.seconds,
@@ -105,7 +104,7 @@ def listen(
         is_steady=beats.is_steady,
         beats=beats.times,
         downbeat=chords.find_downbeat(melody.chords, melody.notes),
-        notes=melody.notes,
+        notes=played,
         chords=melody.chords,
         key=melody.key,
         tuning_cents=tuning,
@@ -125,23 +124,13 @@ def _heard_at_level(clip: Clip) -> tuple[Samples, float]:
     peak = float(np.abs(clip.samples).max(initial=0.0))
     if peak < _SILENT:
         return np.zeros(round(clip.seconds * ANALYSIS_RATE), np.float32), 0.0
-    mono = _one_channel(clip.samples / np.float32(peak))
+    mono = listened_to(clip.samples / np.float32(peak))
     mono = mono - mono.mean(dtype=np.float64).astype(np.float32)
     heard = resample.resample(Clip(mono[None, :], clip.sample_rate), ANALYSIS_RATE).mono()
     own_peak = float(np.abs(heard).max(initial=0.0))
     if own_peak * peak < _SILENT:
         return np.zeros_like(heard), 0.0
     return heard * np.float32(_LEVEL / own_peak), own_peak * peak
-
-
-def _one_channel(samples: Samples) -> Samples:
-    """Return the mean of the channels, or the loudest one where they cancel each other."""
-    middle: Samples = samples.mean(axis=0, dtype=np.float32)
-    loudness = np.sqrt(np.square(samples).mean(axis=1, dtype=np.float64))
-    loudest = int(loudness.argmax())
-    if np.sqrt(np.square(middle).mean(dtype=np.float64)) < _CANCELLED * loudness[loudest]:
-        middle = samples[loudest]
-    return middle
 
 
 def _has_drums(layers: _Layers) -> bool:

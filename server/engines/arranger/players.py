@@ -11,6 +11,7 @@ from itertools import groupby
 import numpy as np
 
 from server.engines.arranger.articulation import bowed, bowing_of, natural, plucked
+from server.engines.arranger.bending import bent, can_bend, warped_seconds
 from server.engines.arranger.oscillators import hertz_of_pitch
 from server.engines.arranger.sampler import Sampler
 from server.engines.arranger.score import Note, Score
@@ -36,21 +37,30 @@ _SAMPLED_LEVEL = np.float32(2.2)
 def player_of(
     voice: Voice, sampler: Sampler | None, random: np.random.Generator, score: Score
 ) -> Player:
-    """Return the function that plays a voice's notes one after the other."""
+    """Return the function that plays a voice's notes one after the other.
+
+    Instruments that cannot bend play every note straight.
+    """
     if voice.program is not None and sampler is not None:
         return lambda notes: _sampled(notes, voice, sampler, random, score.tuning_cents)
     name = voice.synth if voice.synth is not None else fallback_synth(voice.program or 0)
     return lambda notes: _synthesized(notes, voice, name, random, score)
 
 
-def _sane(note: Note) -> Note:
+def _sane(note: Note, voice: Voice) -> Note:
     """Return a note that can be played: audible, of some length, on the keyboard."""
     return replace(
         note,
+        bend=note.bend if can_bend(voice) else (),
         seconds=min(max(note.seconds, _SHORTEST_SECONDS), _LONGEST_SECONDS),
         velocity=min(max(note.velocity, 0.02), 1.0),
         pitch=min(max(note.pitch, 12), 120),
     )
+
+
+def _straight(note: Note) -> Note:
+    """Return the note that is played before it is bent: as long as it then becomes right."""
+    return replace(note, seconds=warped_seconds(note), bend=()) if note.bend else note
 
 
 def _cents(voice: Voice, random: np.random.Generator, tuning_cents: float) -> float:
@@ -67,18 +77,28 @@ def _sampled(
 ) -> Iterator[Played]:
     before: Note | None = None
     program = voice.program or 0
-    for note in map(_sane, notes):
+    for written in notes:
+        note = _sane(written, voice)
+        straight = _straight(note)
         cents = _cents(voice, random, tuning_cents)
         start = note.start_seconds
         if voice.articulation == "bowed":
             bowing = bowing_of(note, before)
-            wave = bowed(sampler, program, note, bowing, cents=cents, random=random)
+            wave = bowed(
+                sampler,
+                program,
+                straight,
+                bowing,
+                cents=cents,
+                random=random,
+                is_still=bool(note.bend),
+            )
             start -= _BOW_LATENCY_SECONDS[bowing.name.lower()]
         elif voice.articulation == "plucked":
-            wave = plucked(sampler, program, note, cents=cents)
+            wave = plucked(sampler, program, straight, cents=cents)
         else:
-            wave = natural(sampler, program, note, cents=cents)
-        yield start, wave * _SAMPLED_LEVEL
+            wave = natural(sampler, program, straight, cents=cents)
+        yield start, bent(wave, note) * _SAMPLED_LEVEL
         before = note
 
 
@@ -87,26 +107,22 @@ def _synthesized(
 ) -> Iterator[Played]:
     synth = SYNTHS[name]
     before: Note | None = None
-    for group in _strikes([_sane(note) for note in notes], voice):
+    for group in _strikes([_sane(note, voice) for note in notes], voice):
         note = group[0]
         cents = _cents(voice, random, score.tuning_cents)
         glides = voice.glide and before is not None and before.pitch != note.pitch
-        yield (
-            note.start_seconds,
-            synth(
-                Tone(
-                    hertz_of_pitch(note.pitch, cents=cents),
-                    note.seconds,
-                    note.velocity,
-                    random,
-                    glide_from=hertz_of_pitch(before.pitch, cents=cents)
-                    if glides and before is not None
-                    else None,
-                    others=tuple(hertz_of_pitch(n.pitch, cents=cents) for n in group[1:]),
-                    beat_seconds=score.beat_seconds,
-                )
-            ),
+        tone = Tone(
+            hertz_of_pitch(note.pitch, cents=cents),
+            _straight(note).seconds,
+            note.velocity,
+            random,
+            glide_from=hertz_of_pitch(before.pitch, cents=cents)
+            if glides and before is not None
+            else None,
+            others=tuple(hertz_of_pitch(n.pitch, cents=cents) for n in group[1:]),
+            beat_seconds=score.beat_seconds,
         )
+        yield note.start_seconds, bent(synth(tone), note)
         before = note
 
 

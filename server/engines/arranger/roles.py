@@ -12,6 +12,7 @@ from itertools import pairwise
 import numpy as np
 
 from server.engines.arranger import rhythm
+from server.engines.arranger.bending import playable, trimmed
 from server.engines.arranger.harmony import chord_at, fit, voicings
 from server.engines.arranger.lines import (
     Line,
@@ -61,7 +62,7 @@ class Material:
 
 def riff(material: Material, voice: Voice) -> Line:
     """Return what was heard in the instrument's range; the loudest notes where hands are few."""
-    notes = list(material.heard.notes)
+    notes = playable(material.heard.notes, voice)
     if voice.polyphony is not None:
         notes = [
             note
@@ -108,12 +109,13 @@ def _chopped(notes: Line, material: Material, voice: Voice) -> Line:
     random = np.random.default_rng([material.seed, len(voice.name), 7])
     chosen = random.random(len(notes)) < voice.stutter
     step = material.heard.beat_seconds / 4
-    return list(rhythm.stuttered(notes, chosen.tolist(), step))
+    chopped = rhythm.stuttered(notes, chosen.tolist(), step)
+    return [replace(note, bend=trimmed(note.bend, note.seconds)) for note in chopped]
 
 
 def melody(material: Material, voice: Voice) -> Line:
     """Return the top of what was heard."""
-    top = skyline(without_overtones(material.heard.notes))
+    top = skyline(without_overtones(playable(material.heard.notes, voice)))
     return _chopped(_placed(top, voice), material, voice)
 
 
@@ -121,7 +123,7 @@ def bass(material: Material, voice: Voice) -> Line:
     """Return the lowest line, the roots on the kick, or the line in the voice's rhythm."""
     if voice.follow == "chord_root" and material.invention > 0:
         return roots(material, voice)
-    line = _placed(_bass_line(material), voice)
+    line = _placed(playable(_bass_line(material), voice), voice)
     if voice.rhythm is not None and material.invention > 0:
         line = _in_rhythm(line, material, voice)
     line = _chopped(line, material, voice)

@@ -108,11 +108,14 @@ class NetworkTranscriber:
                     on_step(done, len(waiting))
             finally:  # who is told of a step may stop the work
                 pool.shutdown(cancel_futures=True)
-        parts = (onset, frame, contour)
-        return Posteriors(*(np.concatenate(part)[:frames] for part in parts))
+        return Posteriors(
+            np.concatenate(onset)[:frames],
+            np.concatenate(frame)[:frames],
+            np.concatenate(contour)[:frames],
+        )
 
     def _run(self, samples: Samples) -> list[NDArray[np.float32]]:
-        """Return onsets and frames of one window, `[1, 172, 88]` each."""
+        """Return onsets, frames `[1, 172, 88]` and contour `[1, 172, 264]` of one window."""
         window = np.ascontiguousarray(samples[None, :, None])
         heard: list[NDArray[np.float32]] = self._session.run(_OUTPUTS, {self._input: window})
         return heard
