@@ -32,13 +32,13 @@ _MARGINS = {
 
 _FLOOR_DB = -70.0
 _LOWEST_HZ, _HIGHEST_HZ = 40.0, 10000.0
-_INK, _PALE = "#1d2530", "#5b6675"
+INK, PALE = "#1d2530", "#5b6675"
 _COLOURS = ("#2f6db3", "#c2571a")
 _VERDICT_COLOURS: dict[Verdict, str] = {
     "pass": "#20793a",
     "warn": "#a86200",
     "fail": "#b3261e",
-    "undetermined": _PALE,
+    "undetermined": PALE,
 }
 _HERTZ_TICKS = (50, 100, 200, 500, 1000, 2000, 5000, 10000)
 _LABELS = {
@@ -49,6 +49,9 @@ _LABELS = {
     "harmony": "Harmony",
     "transposition": "Transposed",
 }
+_APART = 5
+"""Letters of room between two words of a line."""
+
 _AMOUNTS = {
     "length": "{:+.0f} samples",
     "lag": "{:+.0f} ms",
@@ -85,7 +88,7 @@ def comparison_picture(
     spectra = [_log_spectrum(clip) for clip in clips]
     top_db = max(float(levels.max(initial=_FLOOR_DB)) for levels in spectra)
     for column, clip in enumerate(clips):
-        axes[0][column].set_title(titles[column], fontsize=16, color=_INK, pad=10)
+        axes[0][column].set_title(titles[column], fontsize=16, color=INK, pad=10)
         _draw_waveform(axes[0][column], clip, _COLOURS[column], loudest)
         _draw_spectrum(axes[1][column], spectra[column], clip.seconds, top_db)
         _draw_chroma(axes[2][column], clip)
@@ -95,7 +98,7 @@ def comparison_picture(
     if inserts:
         _write_insert(figure.add_axes((0.0, 0.0, 1.0, 0.1)), inserts[0])
     elif kept is not None:
-        _write_figures(figure.add_axes((0.0, 0.0, 1.0, 0.1)), kept)
+        write_figures(figure.add_axes((0.0, 0.0, 1.0, 0.1)), kept)
     file = io.BytesIO()
     figure.savefig(file, format="png")
     return file.getvalue()
@@ -149,14 +152,14 @@ def _draw_chroma(axes: "Axes", clip: Clip) -> None:
 
 def _label(axes: list[list["Axes"]], seconds: float) -> None:
     for row, name in enumerate(("Amplitude", "Frequency (Hz)", "Pitch class")):
-        axes[row][0].set_ylabel(name, fontsize=12, color=_INK)
+        axes[row][0].set_ylabel(name, fontsize=12, color=INK)
     for each in (*axes[0], *axes[1], *axes[2]):
         each.set_xlim(0.0, max(seconds, 1e-3))
-        each.tick_params(labelsize=11, colors=_PALE, labelcolor=_INK)
+        each.tick_params(labelsize=11, colors=PALE, labelcolor=INK)
         for spine in each.spines.values():
             spine.set_visible(False)
     for each in axes[2]:
-        each.set_xlabel("Seconds", fontsize=12, color=_INK)
+        each.set_xlabel("Seconds", fontsize=12, color=INK)
 
 
 def _mark(axes: list[list["Axes"]], start: float, end: float) -> None:
@@ -167,7 +170,7 @@ def _mark(axes: list[list["Axes"]], start: float, end: float) -> None:
             if row == 0:
                 view.axvspan(start, end, color=colour, alpha=0.15, linewidth=0)
             for seam in (start, end):
-                view.axvline(seam, color=_INK if row == 0 else "white", linewidth=1.5, ls="--")
+                view.axvline(seam, color=INK if row == 0 else "white", linewidth=1.5, ls="--")
 
 
 # Figures
@@ -205,29 +208,32 @@ def _measured(gate: Mapping[str, Any]) -> str:
     return f"{gate['value']:.3g} {unit}".strip().replace("-", "−")
 
 
-def _write_figures(axes: "Axes", kept: Mapping[str, Any]) -> None:
+def write_figures(axes: "Axes", kept: Mapping[str, Any]) -> None:
     """Write each gate with its verdict's colour in one line, and the clips' key figures below."""
     axes.set_axis_off()
     axes.set(xlim=(0, 1), ylim=(0, 1))
     words: list[tuple[str, Verdict]] = [(f"Verdict: {kept['verdict']}", kept["verdict"])]
     words += [
-        (f"{_LABELS[name]} {_amount(gate['value'], name)}", gate["verdict"])
+        (f"{_LABELS.get(name, name.capitalize())} {_amount(gate['value'], name)}", gate["verdict"])
         for name, gate in kept["gates"].items()
     ]
+    letters = sum(len(text) + _APART for text, _ in words)
+    done = 0.0
     for number, (text, verdict) in enumerate(words):
-        place = (number + 0.5) / len(words)
-        written = axes.text(place, 0.75, text, fontsize=14, ha="center")
+        place = (done + (len(text) + _APART) / 2) / letters
+        done += len(text) + _APART
+        written = axes.text(place, 0.75, text, fontsize=min(14, 1900 / letters), ha="center")
         written.set(color=_VERDICT_COLOURS[verdict], weight="normal" if number else "bold")
-    for place, portrait in ((0.25, kept["source"]), (0.75, kept["result"])):
-        facts = "   ·   ".join(_facts(portrait)) or "silent"
-        axes.text(place, 0.15, facts, fontsize=13, ha="center", color=_INK)
+    for place, name in ((0.25, "source"), (0.75, "result")):
+        facts = "   ·   ".join(_facts(kept[name])) or "silent"
+        axes.text(place, 0.15, f"{name}   {facts}", fontsize=13, ha="center", color=INK)
 
 
 def _amount(value: float | None, name: str) -> str:
     """Return a gate's value as a musician would say it."""
     if value is None:
         return "–"
-    return _AMOUNTS[name].format(value + 0.0).replace("-", "−")
+    return _AMOUNTS.get(name, "{:.2f}").format(value + 0.0).replace("-", "−")
 
 
 def _facts(portrait: Mapping[str, Any]) -> list[str]:
