@@ -62,7 +62,8 @@ class Voice(Strict):
         range: lowest and highest pitch; what lies outside is moved by octaves.
         octave: octaves to move what was heard before fitting it into the range.
         polyphony: most notes at once (`riff`), or the notes of a chord (`chords`, `arpeggio`).
-        style: how `chords` are played.
+        style: how `chords` are played; `walking` is a bass that walks from chord to chord.
+        strum_ms: how far apart the tones of added chords are struck, low to high.
         rhythm: a bar (or several, in turn) that `chords`, `bass` and `arpeggio` are played in.
         velocity: of what is added to the heard notes.
         pedal: let chord tones ring until the chord changes.
@@ -82,7 +83,8 @@ class Voice(Strict):
     detune_cents: Annotated[float, Field(ge=-50, le=50)] = 0.0
     octave: Annotated[int, Field(ge=-3, le=3)] = 0
     polyphony: Annotated[int, Field(ge=1, le=12)] | None = None
-    style: Literal["sustain", "stab", "chip_arpeggio"] = "sustain"
+    style: Literal["sustain", "stab", "chip_arpeggio", "walking"] = "sustain"
+    strum_ms: Annotated[float, Field(ge=0, le=40)] = 0.0
     rhythm: Row | list[Row] | None = None
     velocity: Annotated[float, Field(gt=0, le=1)] = 0.5
     pedal: bool = False

@@ -6,11 +6,13 @@ the two together.
 
 SYNTHS = frozenset(
     {
+        "acid_bass",
         "arp_pluck",
         "bass_808",
         "bowed_string",
         "brass",
         "choir_pad",
+        "cowbell",
         "flute",
         "fm_epiano",
         "glitch_blip",
@@ -26,6 +28,7 @@ SYNTHS = frozenset(
         "pad_saw",
         "plucked_string",
         "reed",
+        "reese_bass",
         "steel_pan",
         "struck_string",
         "super_saw",
@@ -37,14 +40,19 @@ SYNTHS = frozenset(
 KITS = frozenset(
     {
         "808",
+        "909",
         "acoustic",
         "breaks",
+        "brushes",
+        "cajon",
         "glitch",
         "hand",
         "industrial",
+        "latin",
         "linn",
         "lofi",
         "nes",
+        "phonk",
     }
 )
 
@@ -62,6 +70,7 @@ EFFECTS = frozenset(
         "saturate",
         "shelf",
         "stutter",
+        "tremolo",
         "vinyl",
         "width",
         "wow",

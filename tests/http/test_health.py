@@ -120,7 +120,7 @@ def test_an_engine_that_could_not_be_loaded_is_no_secret(here: World) -> None:
     assert ready["engines"]["arranger"] == "There is no sound bank."
     assert (arranger["available"], arranger["reason"]) == (False, "There is no sound bank.")
     assert here.json(here.client.get("/health/live")) == {"status": "live"}
-    assert len(here.json(here.client.get("/variations"))["variations"]) == 33
+    assert len(here.json(here.client.get("/variations"))["variations"]) >= 33
 
 
 def _with_cards(here: World, name: str, *cards: Device) -> None:

@@ -188,6 +188,36 @@ def _zap(blow: Blow) -> Samples:
     return np.float32(0.4) * swept * torn * fallen(length, 0.05)
 
 
+def _brushed(seconds: float, ring: float, level: float) -> Drum:
+    """Return wires drawn over a skin: a soft beginning, no tone."""
+
+    def brushed(blow: Blow) -> Samples:
+        sweep = banded(_hiss(blow, seconds, ring), 1400, 9000, order=1)
+        rise = samples_in(0.006)
+        sweep[:rise] *= np.linspace(0.2, 1.0, rise, dtype=np.float32)
+        return np.float32(level) * sweep
+
+    return brushed
+
+
+def _ride(blow: Blow) -> Samples:
+    """Return a stick on a large cymbal: a ping over a long quiet wash."""
+    ping = _rung(((2950, 0.3), (4210, 0.35), (5870, 0.25), (7340, 0.2)), 1.1)
+    wash = banded(_hiss(blow, 1.1, 0.3), 5000, 14000)
+    return np.float32(0.35) * ping + np.float32(0.06) * wash
+
+
+def _click(hertz: float, *, ring: float, level: float) -> Drum:
+    """Return wood: a stick on a rim, a block, a clave."""
+    return lambda blow: (
+        np.float32(level)
+        * _joined(
+            _rung(((hertz, ring), (2.43 * hertz, 0.5 * ring)), 8 * ring),
+            np.float32(0.3) * _hiss(blow, 0.01, 0.002),
+        )
+    )
+
+
 Kit = Mapping[DrumKind, Drum]
 
 KITS: Mapping[str, Kit] = {
@@ -263,6 +293,46 @@ KITS: Mapping[str, Kit] = {
         "open_hat": _chip(0.1, 0.05, 3, 0.3),
         "perc": _tick(2205),
     },
+    "909": {
+        "kick": _kick(above=190, fall=0.022, ring=0.085, drive=2.4, click=0.25),
+        "snare": _snare(hertz=205, body=0.55, low=1800, high=12000, ring=0.085),
+        "clap": _clap,
+        "hat": _hat(ring=0.018, edge=8000),
+        "open_hat": _hat(ring=0.14, edge=7000, level=0.33),
+        "perc": _click(2100, ring=0.012, level=0.8),
+    },
+    "brushes": {
+        "kick": _kick(above=45, fall=0.015, ring=0.08, drive=1.0, click=0.04),
+        "snare": _brushed(0.22, 0.045, 0.5),
+        "clap": _click(1150, ring=0.018, level=0.8),
+        "hat": _hat(ring=0.022, edge=5500, high=13000, level=0.25),
+        "open_hat": _ride,
+        "perc": _brushed(0.4, 0.11, 0.22),
+    },
+    "phonk": {
+        "kick": _kick(above=170, fall=0.016, ring=0.1, drive=5.0, click=0.1),
+        "snare": _snare(hertz=215, body=0.4, low=1100, high=10000, ring=0.06),
+        "clap": lambda blow: _driven(_clapped(blow, 1000, 4500), 2.5) * np.float32(0.55),
+        "hat": _metal_hat(0.06, 0.014),
+        "open_hat": _metal_hat(0.4, 0.09),
+        "perc": _tom(140, ring=0.09, slap=0.2),
+    },
+    "latin": {
+        "kick": _tom(62, ring=0.14, slap=0.02),
+        "snare": _click(1350, ring=0.02, level=0.9),
+        "clap": _tom(390, ring=0.05, slap=0.3),
+        "hat": _hat(ring=0.028, edge=6500, high=15000, level=0.22),
+        "open_hat": _hat(ring=0.07, edge=5500, level=0.2),
+        "perc": _tom(300, ring=0.07, slap=0.15),
+    },
+    "cajon": {
+        "kick": _tom(76, ring=0.09, slap=0.2),
+        "snare": _snare(hertz=260, body=0.5, low=1500, high=9000, ring=0.035),
+        "clap": lambda blow: np.float32(0.55) * _clapped(blow, 1300, 4200),
+        "hat": _brushed(0.08, 0.015, 0.35),
+        "open_hat": _hat(ring=0.07, edge=4500, level=0.2),
+        "perc": _click(1750, ring=0.014, level=0.8),
+    },
 }
 """Every kit by the name presets use; each has all six drums."""
 
@@ -287,6 +357,22 @@ BANK_STROKES: Mapping[str, Mapping[DrumKind, tuple[int, int]]] = {
         "kick": (0, 64),
         "snare": (0, 62),
         "clap": (0, 60),
+        "hat": (0, 70),
+        "open_hat": (0, 82),
+        "perc": (0, 63),
+    },
+    "brushes": {
+        "kick": (40, 36),
+        "snare": (40, 38),
+        "clap": (40, 37),
+        "hat": (40, 44),
+        "open_hat": (40, 51),
+        "perc": (40, 40),
+    },
+    "latin": {
+        "kick": (0, 64),
+        "snare": (0, 37),
+        "clap": (0, 62),
         "hat": (0, 70),
         "open_hat": (0, 82),
         "perc": (0, 63),

@@ -25,6 +25,7 @@ from server.engines.arranger.lines import (
 from server.engines.arranger.rhythm import Step
 from server.engines.arranger.score import Chord, DrumHit, Heard, Note
 from server.engines.arranger.spans import Span, holds, within
+from server.engines.arranger.walking import walk
 from variations.schema import Voice
 
 _EARLY_SECONDS = 0.06
@@ -123,11 +124,24 @@ def bass(material: Material, voice: Voice) -> Line:
     """Return the lowest line, the roots on the kick, or the line in the voice's rhythm."""
     if voice.follow == "chord_root" and material.invention > 0:
         return roots(material, voice)
+    if voice.style == "walking" and material.invention > 0:
+        return _walked(material, voice)
     line = _placed(playable(_bass_line(material), voice), voice)
     if voice.rhythm is not None and material.invention > 0:
         line = _in_rhythm(line, material, voice)
     line = _chopped(line, material, voice)
     return [*line, *_doubled(line, voice)] if voice.octave_double else line
+
+
+def _walked(material: Material, voice: Voice) -> Line:
+    return walk(
+        material.chords,
+        material.heard.beats.tolist(),
+        voice.range,
+        sounding=material.sounding,
+        end_seconds=material.heard.seconds,
+        seed=material.seed,
+    )
 
 
 def _doubled(line: Line, voice: Voice) -> Line:
@@ -261,14 +275,28 @@ def chords(material: Material, voice: Voice) -> Line:
         return []
     spread = _voiced(material, voice)
     if voice.rhythm is not None:
-        return _rhythmic(spread, material, voice)
+        return _strummed(_rhythmic(spread, material, voice), voice)
     velocity = voice.velocity * material.invention
-    return [
+    held = [
         Note(span.start, max(0.05, _held(span, voice)), pitch, velocity, 0.5, "fill")
         for chord, pitches in spread
         for span in within(Span(chord.start_seconds, chord.end_seconds), material.sounding)
         for pitch in pitches
     ]
+    return _strummed(held, voice)
+
+
+def _strummed(notes: Line, voice: Voice) -> Line:
+    """Return chords struck from low to high; what is later is as much shorter."""
+    if voice.strum_ms == 0:
+        return notes
+    strummed = []
+    for group in onset_groups(notes):
+        for number, note in enumerate(group):
+            late = min(number * voice.strum_ms / 1000.0, 0.5 * note.seconds)
+            start, length = note.start_seconds + late, note.seconds - late
+            strummed.append(replace(note, start_seconds=start, seconds=length))
+    return strummed
 
 
 def _held(span: Span, voice: Voice) -> float:

@@ -23,6 +23,7 @@ from server.engines.arranger.imitations import (
     steel_pan,
     struck_string,
 )
+from server.engines.arranger.machines import acid_bass, cowbell, reese_bass
 from server.engines.arranger.oscillators import (
     Curve,
     Shape,
@@ -212,11 +213,13 @@ def noise_drone(tone: Tone) -> Samples:
 SYNTHS: Mapping[str, Synth] = {
     voice.__name__: voice
     for voice in (
+        acid_bass,
         arp_pluck,
         bass_808,
         bowed_string,
         brass,
         choir_pad,
+        cowbell,
         flute,
         fm_epiano,
         glitch_blip,
@@ -232,6 +235,7 @@ SYNTHS: Mapping[str, Synth] = {
         pad_saw,
         plucked_string,
         reed,
+        reese_bass,
         steel_pan,
         struck_string,
         super_saw,

@@ -1,0 +1,152 @@
+"""The presets that came after the first: the same music still, whoever plays it.
+
+Judged by the gates of `test_musical_gates`, with damage that they must refuse.
+"""
+
+from functools import lru_cache
+
+import numpy as np
+import pytest
+
+import variations
+from server.engines.arranger.score import Chord
+from server.engines.arranger.spans import Span
+from server.engines.arranger.walking import walk
+from server.engines.protocols import Brief
+from server.media import harmony, loudness
+from server.media.clip import Clip
+from tests.music import Piece, band, riff
+from tests.unit.arranger.test_musical_gates import (
+    SHORT_SECONDS,
+    arranger,
+    beat_chroma,
+    beat_shuffled,
+    cens,
+    known,
+    mellow,
+    piece,
+    played,
+)
+
+NEW = list(variations.load())[33:]
+DRIVEN = {"acid_303", "funk_band", "house_piano", "phonk", "big_band", "jazz_trio"}
+"""Where drums, distortion or a bass that walks leave less of the bare chords."""
+
+BAND_SECONDS = 4.0
+
+
+@lru_cache(maxsize=2)
+def loop(*, drums: bool) -> Piece:
+    """Return two bars of a whole band, or of the same band without its drummer."""
+    return band(bpm=120.0, seconds=BAND_SECONDS, seed=1, drums=drums)
+
+
+@lru_cache(maxsize=32)
+def by_band(preset: str) -> Clip:
+    """Return the band's two bars played by a preset."""
+    variation = variations.load()[preset]
+    brief = Brief(variation=variation, prompt=variation.prompt, strength=1.0, seed=1)
+    return arranger().transform(loop(drums=True).clip, [brief], on_step=lambda *_: None)[0].clip
+
+
+def floor_of(preset: str) -> float:
+    """Return the least cosine of chromas that counts as the same music."""
+    return 0.8 if preset in DRIVEN else 0.85
+
+
+def is_sound(result: Clip, source: Clip) -> bool:
+    """Whether a result is as long as its source, audible, finite and not too loud."""
+    return (
+        result.length == source.length
+        and bool(np.isfinite(result.samples).all())
+        and (loudness.integrated_loudness(result) or -99.0) > -40.0
+        and loudness.true_peak_db(result) <= -1.0 + 1e-2
+    )
+
+
+def alike(source: Piece, result: Clip) -> float:
+    """Return the cosine of the two chromas."""
+    return harmony.similarity(cens(source.clip), cens(result)) or 0.0
+
+
+@pytest.mark.parametrize("preset", NEW)
+def test_a_new_preset_plays_the_riff(preset: str) -> None:
+    source, result = piece("riff", SHORT_SECONDS), played("riff", preset, 1.0, SHORT_SECONDS)
+
+    assert is_sound(result, source.clip)
+    assert alike(source, result) >= floor_of(preset)
+
+
+@pytest.mark.parametrize("preset", NEW)
+def test_a_new_preset_plays_a_whole_band(preset: str) -> None:
+    """Its chords are those of the band's pitched players; drums have none."""
+    result = by_band(preset)
+    rotation = harmony.best_rotation(
+        known(loop(drums=False))[1], beat_chroma(result, loop(drums=False))
+    )
+
+    assert is_sound(result, loop(drums=True).clip)
+    assert alike(loop(drums=False), result) >= floor_of(preset)
+    assert 0 == rotation
+
+
+# Damage that must be refused
+
+
+def test_other_chords_are_refused() -> None:
+    result = played("riff", "nylon_guitar", 1.0, SHORT_SECONDS)
+    source = piece("riff", SHORT_SECONDS)
+
+    assert alike(source, beat_shuffled(result, source)) < 0.8
+    for semitones in (1, 7):
+        moved = mellow(riff(120.0, SHORT_SECONDS, transpose=semitones))
+        assert alike(moved, result) < 0.8
+
+
+def test_silence_clipping_and_another_length_are_refused() -> None:
+    source = piece("riff", SHORT_SECONDS).clip
+    result = played("riff", "nylon_guitar", 1.0, SHORT_SECONDS)
+    loudest = np.float32(1.0 / np.abs(result.samples).max())
+
+    assert not is_sound(result.with_samples(0 * result.samples), source)
+    assert not is_sound(result.with_samples(loudest * result.samples), source)
+    assert not is_sound(result.with_samples(result.samples[:, :-1]), source)
+
+
+# A bass that walks
+
+CHORDS = tuple(
+    Chord(2.0 * bar, 2.0 * bar + 2.0, root, quality, root, 1.0)
+    for bar, (root, quality) in enumerate([(9, "m7"), (2, "m7"), (7, "7"), (0, "maj7")])
+)
+
+
+def walked(*, seed: int = 0, sounding: tuple[Span, ...] = (Span(0.0, 8.0),)) -> list[int | None]:
+    """Return the pitch of each of sixteen beats of II-V-I in C, None for a rest."""
+    beats = np.arange(16) * 0.5
+    line = walk(CHORDS, beats.tolist(), (28, 50), sounding=sounding, end_seconds=8.0, seed=seed)
+    pitches = {round(note.start_seconds / 0.5): note.pitch for note in line}
+    return [pitches.get(number) for number in range(16)]
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_walking_bass_stands_on_each_chord_and_steps_into_the_next(seed: int) -> None:
+    line = [pitch for pitch in walked(seed=seed) if pitch is not None]
+
+    assert 16 == len(line)
+    assert all(28 <= pitch <= 50 for pitch in line)
+    assert [9, 2, 7, 0] == [pitch % 12 for pitch in line[::4]]
+    assert all(abs(line[at] - line[at - 1]) <= 2 for at in (4, 8, 12))
+    assert all(line[at] != line[at - 1] for at in range(1, 16) if at % 4)
+
+
+def test_a_walking_bass_rests_where_the_source_does() -> None:
+    line = walked(sounding=(Span(0.0, 3.0), Span(6.0, 8.0)))
+
+    assert [None] * 6 == line[6:12]
+    assert None not in line[:6] + line[12:]
+
+
+def test_another_seed_walks_another_way() -> None:
+    assert walked(seed=1) == walked(seed=1)
+    assert walked(seed=1) != walked(seed=2)
