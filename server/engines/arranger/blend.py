@@ -1,4 +1,4 @@
-"""Levels of a rendered arrangement and its blend with the source.
+"""Levels of a rendered arrangement against those of what it stands in for.
 
 Works on stereo clips of one length and rate, sample-aligned. Knows nothing of notes or instruments.
 """
@@ -16,9 +16,6 @@ _FOLLOWED_SECONDS = 0.6
 _LEVEL_FRAME_SECONDS = 0.02
 _FOLLOWED_SHARE = 0.5
 _LEAST_DB, _MOST_DB = -9.0, 6.0
-_PERCUSSION_STAYS = 2.5
-"""The source's strokes fade with this power of the strength, so they are the last thing to go."""
-
 _SILENT = 1e-6
 
 
@@ -68,16 +65,3 @@ def _level_curve(clip: Clip) -> NDArray[np.float64]:
     margin = (weights.size - 1) // 2
     level = np.sqrt(np.maximum(smooth[margin : margin + frames.size], 0.0))
     return np.asarray((level + _SILENT) / (math.sqrt(float(power.mean())) + _SILENT))
-
-
-def morph(source: Clip, arrangement: Clip, strength: float, *, strokes: Samples) -> Clip:
-    """Return an equal-power blend: only the source at 0, only the arrangement at 1.
-
-    `strokes` `[N]` are the source's drum strokes at the level they have in it; what is pitched goes
-    first and they go last, so that the groove holds while the instruments change.
-    """
-    angle = strength * math.pi / 2
-    stays = math.cos(strength**_PERCUSSION_STAYS * math.pi / 2)
-    mixed = math.sin(angle) * arrangement.samples + math.cos(angle) * source.samples
-    mixed = mixed + (stays - math.cos(angle)) * strokes
-    return source.with_samples(mixed.astype(np.float32))

@@ -13,13 +13,14 @@ import numpy as np
 from server.engines.arranger.filters import RATE
 from server.engines.arranger.listening.channel import listened_to
 from server.engines.arranger.score import Heard
+from server.engines.arranger.stems import SOURCE
 from server.engines.arranger.strengths import Strengths
 from server.engines.protocols import Layer
 from server.media import loudness, spectrum
 from server.media.clip import Clip, Samples
 
 NAMES: Mapping[Layer, str] = {
-    "pitched": "source",
+    "pitched": SOURCE,
     "drums": "drums (source)",
     "vocals": "voice (source)",
 }

@@ -4,17 +4,20 @@ Knows the arrangement's parts and the order they are written in; how a role or a
 the business of `roles` and `lines`. Symbolic only: nothing here makes a sound.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import numpy as np
 
 from server.engines.arranger import harmony, lines, rhythm, roles
-from server.engines.arranger.choices import Choices, stroke_part
+from server.engines.arranger.choices import Choices
 from server.engines.arranger.roles import Material
 from server.engines.arranger.score import Chord, DrumHit, Heard, Note, Part, Score
 from server.engines.arranger.spans import sounding
-from variations.schema import Arrangement, Stroke, Voice
+from server.engines.arranger.strengths import Strengths
+from variations.parts import Hit, stroke_part
+from variations.schema import Arrangement, Drums, Stroke, Voice
 
 INVENTION_STARTS = 0.3
 """Below this strength only what was heard is played: no fill, no pads, no drum pattern."""
@@ -22,6 +25,9 @@ INVENTION_STARTS = 0.3
 INVENTION_FULL = 0.6
 
 NO_PITCH = "No pitched material was heard; only drum strokes are played."
+
+_MELODIC = frozenset({"line", "riff", "melody"})
+"""Roles that play what was heard; alone they stand in for a voice."""
 
 _INAUDIBLE_CENTS = 4.0
 _PIZZICATO = 45
@@ -44,7 +50,7 @@ def arrange(
     heard: Heard,
     arrangement: Arrangement,
     *,
-    strength: float,
+    strength: float | Strengths,
     seed: int,
     choices: Choices | None = None,
 ) -> Score:
@@ -52,24 +58,26 @@ def arrange(
 
     Heard notes keep the onsets they had. What is added (chords, fill, patterns) lies on the heard
     grid, only where the source sounds, and grows with `strength`; which voicings are taken is drawn
-    from the seed, or from the one that `choices` give a part.
+    from the seed, or from the one that `choices` give a part. Drums of strength 0 stay those of the
+    source: there is no kit then, but what follows a kick follows the source's.
     """
+    wanted = strength if isinstance(strength, Strengths) else Strengths(strength, strength)
     choices = choices if choices is not None else Choices()
-    material = _material(heard, strength=strength, seed=seed)
-    hits = _kit(heard, arrangement, material)
+    material = _material(heard, strength=wanted.of_notes, seed=seed)
+    hits = _kit(heard, arrangement, material, wanted.drums)
     material = replace(material, kicks=roles.kick_times(hits))
     parts = [
-        *_pitched_parts(material, arrangement, choices),
-        *_stroke_parts(material, arrangement),
+        *_pitched_parts(material, arrangement, choices, wanted),
+        *_stroke_parts(material, arrangement, wanted),
     ]
     audible = abs(heard.tuning_cents) > _INAUDIBLE_CENTS
     return Score(
         seconds=heard.seconds,
         parts=tuple(part for part in parts if part.notes),
         hits=hits,
-        drums=arrangement.drums,
+        drums=_balanced_kit(arrangement, wanted),
         kick_root=harmony.main_root(material.chords),
-        halo=arrangement.halo if heard.is_pitched else None,
+        halo=arrangement.halo if heard.is_pitched and wanted.of_notes > 0.0 else None,
         effects=tuple(arrangement.effects),
         beat_seconds=heard.beat_seconds,
         tuning_cents=float(np.clip(heard.tuning_cents, -50, 50)) if audible else 0.0,
@@ -79,27 +87,54 @@ def arrange(
 
 
 def _material(heard: Heard, *, strength: float, seed: int) -> Material:
-    share = (strength - INVENTION_STARTS) / (INVENTION_FULL - INVENTION_STARTS)
     return Material(
         heard=heard,
         chords=harmony.progression(heard),
         sounding=sounding(heard),
         steps=rhythm.grid(heard),
         kicks=(),
-        invention=float(np.clip(share, 0.0, 1.0)),
+        invention=_invention(strength),
         seed=seed,
     )
 
 
-def _kit(heard: Heard, arrangement: Arrangement, material: Material) -> tuple[DrumHit, ...]:
+def _invention(strength: float) -> float:
+    """Return how much may be added at a strength, 0 to 1."""
+    share = (strength - INVENTION_STARTS) / (INVENTION_FULL - INVENTION_STARTS)
+    return float(np.clip(share, 0.0, 1.0))
+
+
+def _kit(
+    heard: Heard, arrangement: Arrangement, material: Material, strength: float
+) -> tuple[DrumHit, ...]:
     if arrangement.drums is None:
         return ()
-    invents = material.invention > 0
+    if strength <= 0.0:
+        return heard.drums
+    invents = _invention(strength) > 0
     return rhythm.kit_hits(heard, arrangement.drums, material.sounding, invents=invents)
 
 
-def _pitched_parts(material: Material, arrangement: Arrangement, choices: Choices) -> list[Part]:
-    if not material.heard.is_pitched:
+def _balanced_kit(arrangement: Arrangement, wanted: Strengths) -> Drums | None:
+    if arrangement.drums is None or wanted.drums <= 0.0:
+        return None
+    gain_db = arrangement.drums.gain_db + _decibels(wanted.balance["drums"])
+    return arrangement.drums.model_copy(update={"gain_db": gain_db})
+
+
+def _balanced(part: Part, gain: float) -> Part:
+    gain_db = part.voice.gain_db + _decibels(gain)
+    return replace(part, voice=part.voice.model_copy(update={"gain_db": gain_db}))
+
+
+def _decibels(gain: float) -> float:
+    return 20.0 * math.log10(gain)
+
+
+def _pitched_parts(
+    material: Material, arrangement: Arrangement, choices: Choices, wanted: Strengths
+) -> list[Part]:
+    if not material.heard.is_pitched or wanted.of_notes <= 0.0:
         return []
     ensemble = [voice for voice in arrangement.voices if voice.role == "line"]
     written = dict(
@@ -109,7 +144,12 @@ def _pitched_parts(material: Material, arrangement: Arrangement, choices: Choice
         if voice.role != "line":
             own = replace(material, seed=choices.seed_of(voice.name, material.seed))
             written[voice.name] = _WRITERS[voice.role](own, voice)
-    return [Part(voice, _ordered(written[voice.name])) for voice in arrangement.voices]
+    gain = max(wanted.balance["pitched"], wanted.balance["vocals"])
+    return [
+        _balanced(Part(voice, _ordered(written[voice.name])), gain)
+        for voice in arrangement.voices
+        if wanted.pitched > 0.0 or voice.role in _MELODIC
+    ]
 
 
 def _ordered(notes: list[Note]) -> tuple[Note, ...]:
@@ -136,18 +176,21 @@ def _lines(material: Material, arrangement: Arrangement, ensemble: list[Voice]) 
     return lines.filled(held, ensemble, material.chords, material.sounding)
 
 
-def _stroke_parts(material: Material, arrangement: Arrangement) -> list[Part]:
+def _stroke_parts(material: Material, arrangement: Arrangement, wanted: Strengths) -> list[Part]:
     """Return what an ensemble without a kit makes of a drummer's strokes."""
     if arrangement.drums is not None or not rhythm.has_drummer(material.heard):
         return []
+    if wanted.drums <= 0.0:
+        return []
     voices = {voice.name: voice for voice in arrangement.voices}
+    gain = wanted.balance["drums"]
     return [
-        _stroke_part(kind, stroke, voices[stroke.part], material)
+        _balanced(_stroke_part(kind, stroke, voices[stroke.part], material), gain)
         for kind, stroke in arrangement.strokes.items()
     ]
 
 
-def _stroke_part(kind: str, stroke: Stroke, voice: Voice, material: Material) -> Part:
+def _stroke_part(kind: Hit, stroke: Stroke, voice: Voice, material: Material) -> Part:
     changes: dict[str, object] = {
         "name": stroke_part(voice.name, kind),
         "gain_db": voice.gain_db + stroke.gain_db,

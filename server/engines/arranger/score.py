@@ -114,6 +114,9 @@ class Meter:
 FOUR_FOUR = Meter()
 
 
+_ALONE = 0.85
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Singing:
     """A human voice in the source.
@@ -123,11 +126,18 @@ class Singing:
         share: of the pitched sound's energy that is voice; near 1 there is nothing else.
         layer: `[N]` the voice as far as it can be told apart, at `ANALYSIS_RATE` and at the level
             of the listened-to sound; `Heard.percussive_gain` brings it to that of the clip.
+        notes: those of `Heard.notes` that are the voice's.
     """
 
     confidence: float
     share: float
     layer: NDArray[np.float32]
+    notes: tuple[Note, ...] = ()
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether there is nothing else that is pitched."""
+        return self.share >= _ALONE
 
 
 @dataclass(frozen=True, slots=True, eq=False)

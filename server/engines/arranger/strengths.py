@@ -4,13 +4,17 @@ Knows briefs and what was heard; nothing of sound.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from server.engines.arranger.score import Heard
+import numpy as np
+from numpy.typing import NDArray
+
+from server.engines.arranger.score import FRAME_RATE, LOWEST_PITCH, Heard, Note
 from server.engines.protocols import Brief, Layer
 
 NO_DRUMS_TO_KEEP = "No drums were heard, so there are none to keep."
+NO_DRUMS_TO_REPLACE = "No drums were heard, so there are none to replace."
 NO_VOICE = "No voice was heard, so its strength has no effect."
 VOICE_STAYS = "A voice was heard; it stays as it is."
 VOICE_IS_PLAYED = "A voice was heard; it is turned into notes, as it was asked for."
@@ -34,6 +38,11 @@ class Strengths:
     drums: float
     vocals: float = 0.0
     strokes_last: bool = True
+
+    @property
+    def of_notes(self) -> float:
+        """How far notes are played by others, whoever played or sang them."""
+        return max(self.pitched, self.vocals)
 
     @property
     def is_identity(self) -> bool:
@@ -93,18 +102,48 @@ def asked(brief: Brief, strength: float) -> Strengths:
     )
 
 
-def settled(wanted: Strengths, brief: Brief, heard: Heard) -> tuple[Strengths, tuple[str, ...]]:
+def settled(brief: Brief, strength: float, heard: Heard) -> tuple[Strengths, tuple[str, ...]]:
     """Return what a brief comes to where this was heard, and what the musician should know of it.
 
-    What was not heard can neither stay nor go: its strength has no effect.
+    What was not heard can neither stay nor go: what is said of it has no effect.
     """
     notices = []
-    if heard.singing is None and "vocals" in brief.layers:
+    if not heard.drums and brief.keep_drums is not None:
+        notices.append(NO_DRUMS_TO_KEEP if brief.keep_drums else NO_DRUMS_TO_REPLACE)
+        brief = replace(brief, keep_drums=None)
+    wanted = asked(brief, strength)
+    if heard.singing is not None:
+        notices.append(VOICE_IS_PLAYED if wanted.vocals > 0.0 else VOICE_STAYS)
+    elif "vocals" in brief.layers:
         notices.append(NO_VOICE)
         wanted = replace(wanted, vocals=0.0)
-    elif heard.singing is not None:
-        notices.append(VOICE_IS_PLAYED if wanted.vocals > 0.0 else VOICE_STAYS)
-    if not heard.drums and brief.keep_drums:
-        notices.append(NO_DRUMS_TO_KEEP)
-        wanted = replace(wanted, drums=brief.layers.get("drums", wanted.pitched))
     return wanted, tuple(notices)
+
+
+def for_players(heard: Heard, wanted: Strengths) -> Heard:
+    """Return what players are given to play: a voice's notes only where the voice is replaced.
+
+    Where nothing but the voice is replaced they are given its notes alone.
+    """
+    if heard.singing is None or min(wanted.pitched, wanted.vocals) > 0.0:
+        return heard
+    sung = frozenset(heard.singing.notes)
+    plays_voice = wanted.vocals > 0.0
+    played = tuple(note for note in heard.notes if (note in sung) == plays_voice)
+    silent = [note for note in heard.notes if (note in sung) != plays_voice]
+    return replace(
+        heard,
+        notes=played,
+        pitchedness=sum(n.seconds * n.velocity for n in played) / max(heard.seconds, 0.1),
+        sustain=_silenced(heard.sustain, silent),
+    )
+
+
+def _silenced(sustain: NDArray[np.float32], notes: Sequence[Note]) -> NDArray[np.float32]:
+    """Return sustained levels without those of some notes, and of a semitone around them."""
+    levels = sustain.copy()
+    for note in notes:
+        start, end = (round(t * FRAME_RATE) for t in (note.start_seconds, note.end_seconds))
+        column = note.pitch - LOWEST_PITCH
+        levels[start : end + 1, max(0, column - 1) : column + 2] = 0.0
+    return levels

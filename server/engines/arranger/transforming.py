@@ -9,18 +9,19 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from server.engines.arranger import blend, orchestrate, prompt
+from server.engines.arranger import blend, layers, orchestrate, prompt, strengths
 from server.engines.arranger.choices import Choices, chosen
 from server.engines.arranger.ear import Ear
 from server.engines.arranger.filters import RATE
 from server.engines.arranger.prompt import Reading
 from server.engines.arranger.render import Orchestra
-from server.engines.arranger.score import ANALYSIS_RATE, Heard, Score
+from server.engines.arranger.score import Heard, Score
 from server.engines.arranger.stages import STEPS, share
-from server.engines.arranger.stems import SOURCE, Desk, Pass
+from server.engines.arranger.stems import Desk, Pass
+from server.engines.arranger.strengths import Strengths
 from server.engines.protocols import Brief, OnStep
-from server.media import mastering, resample, window
-from server.media.clip import Clip, Samples
+from server.media import mastering, window
+from server.media.clip import Clip
 from server.media.sheet import Sheet
 
 SHORTEST_SECONDS = 0.5
@@ -28,6 +29,10 @@ SHORTEST_SECONDS = 0.5
 TOO_SHORT = "The clip is shorter than half a second; it is returned as it was."
 SILENT = "The clip is silent; it is returned as it was."
 NOTHING_TO_PLAY = "No pitched material was heard; the clip is returned as it was."
+ONLY_A_VOICE = (
+    "Nothing but a voice was heard, and this engine plays instruments; the clip is returned as it "
+    "was. A strength for vocals turns it into notes."
+)
 
 LISTENED = 350
 """Steps of listening, of `STEPS`."""
@@ -79,7 +84,7 @@ def plan(clip: Clip, brief: Brief) -> Plan:
         strength = blend.strength_of(brief.flowstep)
     reading = reading_of(brief)
     choices = chosen(brief.parts, reading.arrangement)
-    return Plan(brief, reading, strength, _why_unchanged(clip, strength), choices)
+    return Plan(brief, reading, strength, _why_unchanged(clip, brief, strength), choices)
 
 
 def reading_of(brief: Brief) -> Reading:
@@ -90,9 +95,9 @@ def reading_of(brief: Brief) -> Reading:
     return prompt.read(brief.prompt, preset=brief.variation)
 
 
-def _why_unchanged(clip: Clip, strength: float) -> str | None:
+def _why_unchanged(clip: Clip, brief: Brief, strength: float) -> str | None:
     """Return the sentence that says why nothing is to be done; empty where that was asked for."""
-    if strength <= 0.0:
+    if strengths.asked(brief, strength).is_identity:
         return ""
     if clip.seconds < SHORTEST_SECONDS:
         return TOO_SHORT
@@ -110,34 +115,52 @@ def perform(
     """
     brief = todo.brief
     heard = ear.listen(source, bpm=brief.bpm, on_step=share(on_step, 0, LISTENED))
+    wanted, notices = strengths.settled(brief, todo.strength, heard)
+    given = strengths.for_players(heard, wanted)
     score = orchestrate.arrange(
-        heard,
-        todo.reading.arrangement,
-        strength=todo.strength,
-        seed=brief.seed,
-        choices=todo.choices,
+        given, todo.reading.arrangement, strength=wanted, seed=brief.seed, choices=todo.choices
     )
     on_step(_ARRANGED, STEPS)
-    if not score.parts and not score.hits:
+    reason = _why_left(heard, wanted, score, notices)
+    if reason is not None:
         on_step(STEPS, STEPS)
-        return NOTHING_TO_PLAY
-    result, stems = _played(todo, clip, source, heard, score, orchestra, on_step)
-    return Performance(result, heard, score, stems=stems, notices=score.notices)
+        return reason
+    stage = _Stage(clip, source, given, wanted)
+    result, stems = _played(todo, stage, score, orchestra, on_step)
+    notices = (*score.notices, *notices)
+    return Performance(result, heard, score, stems=stems, notices=notices)
+
+
+def _why_left(
+    heard: Heard, wanted: Strengths, score: Score, notices: tuple[str, ...]
+) -> str | None:
+    """Return the sentence that says why nothing is done after all; None if something is."""
+    if heard.singing is not None and heard.singing.is_alone and wanted.vocals <= 0.0:
+        return ONLY_A_VOICE
+    if wanted.is_identity:
+        return " ".join(notices)
+    is_silent = not score.parts and (score.drums is None or not score.hits)
+    takes_drums_out = wanted.pitched <= 0.0 and bool(heard.drums)
+    return NOTHING_TO_PLAY if is_silent and not takes_drums_out else None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Stage:
+    """What a score is played for: the clip, the same in stereo at `RATE`, what was heard in it."""
+
+    clip: Clip
+    source: Clip
+    heard: Heard
+    strengths: Strengths
 
 
 def _played(
-    todo: Plan,
-    clip: Clip,
-    source: Clip,
-    heard: Heard,
-    score: Score,
-    orchestra: Orchestra,
-    on_step: OnStep,
+    todo: Plan, stage: _Stage, score: Score, orchestra: Orchestra, on_step: OnStep
 ) -> tuple[Clip, Mapping[str, Clip]]:
-    wants_stems = todo.brief.wants_stems
+    wants_stems, source = todo.brief.wants_stems, stage.source
     rendering = orchestra.render(
         score,
-        heard,
+        stage.heard,
         seed=todo.brief.seed,
         on_step=share(on_step, _ARRANGED, _RENDERED),
         keep_stems=wants_stems,
@@ -146,14 +169,10 @@ def _played(
     desk.follow(lambda stem: stem.with_samples(rendering.bus.passed(stem.samples)))
     played = desk.through(_of_length(source.length), Clip(rendering.mix, RATE))
     played = desk.through(blend.without_offset, played)
-    played = desk.through(blend.following(played, source), played)
-    on_step(_RENDERED + 20, STEPS)
-    played = desk.through(mastering.matching(played, source), played)
-    on_step(_RENDERED + 35, STEPS)
-    if todo.strength < 1.0:
-        played = _blended(desk, source, played, heard, todo.strength)
-        on_step(_RENDERED + 40, STEPS)
-    result, finished = mastering.finishing(played, like=clip)
+    on_step(_RENDERED + 10, STEPS)
+    blended = _blended(desk, played, stage)
+    on_step(_RENDERED + 40, STEPS)
+    result, finished = mastering.finishing(blended, like=stage.clip)
     desk.follow(finished)
     stems = desk.stems(result, share(on_step, _RENDERED + 50, STEPS))
     on_step(STEPS, STEPS)
@@ -164,23 +183,14 @@ def _of_length(length: int) -> Pass:
     return lambda clip: clip.with_samples(window.fit_length(clip.samples, length))
 
 
-def _blended(desk: Desk, source: Clip, played: Clip, heard: Heard, strength: float) -> Clip:
-    """Return the blend with the source at its loudness; what stays of the source joins the desk."""
-    strokes = _strokes(heard, source.length)
-    nothing = source.with_samples(np.zeros_like(source.samples))
-    desk.follow(lambda stem: blend.morph(nothing, stem, strength, strokes=nothing.samples[0]))
-    desk.add(SOURCE, blend.morph(source, nothing, strength, strokes=strokes))
-    morphed = blend.morph(source, played, strength, strokes=strokes)
-    return desk.through(mastering.matching(morphed, source), morphed)
-
-
-def _strokes(heard: Heard, length: int) -> Samples:
-    """Return the source's drum strokes at their own level, `[length]`; silence without a drummer.
-
-    Without drums the percussive layer is the attacks of the very instrument that is replaced.
-    """
-    if not heard.drums:
-        return np.zeros(length, np.float32)
-    layer = Clip(heard.percussive[None, :] * np.float32(heard.percussive_gain), ANALYSIS_RATE)
-    strokes: Samples = window.fit_length(resample.resample(layer, RATE).samples, length)[0]
-    return strokes
+def _blended(desk: Desk, played: Clip, stage: _Stage) -> Clip:
+    """Return the blend with the source; what stays of it joins the desk."""
+    apart = layers.take_apart(stage.source, stage.heard, stage.strengths)
+    replaced = layers.replaced(apart, stage.strengths)
+    played = desk.through(blend.following(played, replaced), played)
+    mixed = layers.joined(apart, played, stage.strengths)
+    gain = np.float32(mixed.gain)
+    desk.follow(lambda stem: stem.with_samples(stem.samples * gain))
+    for name, share_of_source in mixed.shares.items():
+        desk.add(name, share_of_source)
+    return mixed.clip

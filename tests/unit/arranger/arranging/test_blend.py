@@ -1,4 +1,4 @@
-"""Levels and blend of a rendered arrangement."""
+"""Levels of a rendered arrangement."""
 
 import numpy as np
 import pytest
@@ -58,34 +58,3 @@ def test_the_gain_is_bounded_in_silence() -> None:
     assert pytest.approx(-9.0, abs=0.1) == 20 * np.log10(
         level(result[:, 3 * RATE :]) / level(tone().samples)
     )
-
-
-def test_a_blend_ends_at_its_ends() -> None:
-    source, other = tone(hertz=440), tone(hertz=550)
-    nothing = np.zeros(source.length, np.float32)
-
-    assert np.allclose(blend.morph(source, other, 0.0, strokes=nothing).samples, source.samples)
-    assert np.allclose(
-        blend.morph(source, other, 1.0, strokes=nothing).samples, other.samples, atol=1e-6
-    )
-
-
-def test_a_blend_of_different_sounds_keeps_its_power() -> None:
-    source, other = tone(hertz=440), tone(hertz=550)
-    blended = blend.morph(source, other, 0.5, strokes=np.zeros(source.length, np.float32))
-
-    assert level(source.samples) == pytest.approx(level(blended.samples), rel=0.01)
-
-
-def test_strokes_go_last() -> None:
-    """A source of strokes alone is nearly as loud half way, and gone at full strength."""
-    source, silence = tone(0.5), tone(0.0)
-    kept = [
-        level(blend.morph(source, silence, strength, strokes=source.samples[0]).samples)
-        / level(source.samples)
-        for strength in (0.5, 0.8, 1.0)
-    ]
-
-    assert kept[0] > 0.95
-    assert kept[0] > kept[1] > kept[2]
-    assert kept[2] == pytest.approx(0.0, abs=1e-6)
