@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import signal
 
-from server.media.clip import Clip, Samples
+from server.media.clip import Clip
 from server.media.loudness import Gain
 
 _FOLLOWED_SECONDS = 0.6
