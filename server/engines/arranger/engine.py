@@ -227,8 +227,13 @@ class Arranger:
         settings = reports.settings(todo.brief, todo.strength)
         return Transformation(
             clip=result.clip,
-            heard={**reports.facts(result.heard, result.score), **self._assets_used, **settings},
-            notices=(*result.notices, *self._lacks),
+            heard={
+                **reports.facts(result.heard, result.score),
+                **reports.hints(todo.brief, result.heard),
+                **self._assets_used,
+                **settings,
+            },
+            notices=(*result.notices, *reports.unheard(result.heard), *self._lacks),
             made={"listening": listening},
             sheet=result.sheet,
             stems=result.stems,
