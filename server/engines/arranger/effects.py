@@ -7,6 +7,7 @@ preset's effect and its parameters are known.
 
 import inspect
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -16,6 +17,7 @@ from scipy import ndimage, signal
 
 from server.engines.arranger.filters import CONTROL_SAMPLES, RATE, passed, shelved
 from server.engines.arranger.filters import banded as band_passed
+from server.engines.arranger.interpolation import between
 from server.engines.arranger.oscillators import noise
 from server.media.clip import Samples
 
@@ -24,6 +26,9 @@ _LOUDNESS = 0.12
 
 _EARLY_ECHOES = 9
 _ECHOES = 12
+_PIECE_SAMPLES = 1 << 20
+_BLOCK = 1 << 14
+"""Samples read late at a time: few enough to stay in the processor's cache."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,13 +90,26 @@ def reverb(
 ) -> Samples:
     """Add a room: early echoes and noise that falls by 60 dB in `seconds`, darker as it falls."""
     random = np.random.default_rng(setting.seed)
-    wet = np.empty_like(mix)
-    for channel in range(2):
+    rooms = [_room(random, seconds, damping_hertz) for _ in range(2)]
+
+    def added(channel: int) -> Samples:
         sent = np.float32(0.7) * mix[channel] + np.float32(0.3) * mix[1 - channel]
-        room = _room(random, seconds, damping_hertz)
-        wet[channel] = signal.oaconvolve(sent, room)[: mix.shape[1]]
-    wet = passed(wet, "highpass", 180.0, order=1)
-    return np.float32(1 - 0.4 * mix_share) * mix + np.float32(mix_share) * wet
+        wet = passed(_convolved(sent, rooms[channel]), "highpass", 180.0, order=1)
+        wet *= np.float32(mix_share)
+        wet += np.float32(1 - 0.4 * mix_share) * mix[channel]
+        return wet
+
+    with ThreadPoolExecutor(2) as pool:
+        return np.stack(list(pool.map(added, range(2))))
+
+
+def _convolved(channel: Samples, room: Samples) -> Samples:
+    """Return a channel in a room, cut to its length; long ones in pieces, which takes less room."""
+    result = np.zeros_like(channel)
+    for start in range(0, len(channel), _PIECE_SAMPLES):
+        wet = signal.oaconvolve(channel[start : start + _PIECE_SAMPLES], room)
+        result[start : start + len(wet)] += wet[: len(result) - start]
+    return result
 
 
 def _room(random: np.random.Generator, seconds: float, damping_hertz: float) -> Samples:
@@ -124,14 +142,27 @@ def chorus(
     return out
 
 
-def _swing(length: int, hertz: float, phase: float) -> NDArray[np.float64]:
-    return np.asarray(np.sin(2 * np.pi * hertz / RATE * np.arange(length) + phase))
+def _swing(length: int, hertz: float, phase: float) -> Samples:
+    """Return a slow sine, drawn in straight lines of a millisecond and a half."""
+    corners = np.arange(0, length + CONTROL_SAMPLES, CONTROL_SAMPLES)
+    swing = np.sin(2 * np.pi * hertz / RATE * corners + phase).astype(np.float32)
+    return between(swing, CONTROL_SAMPLES, length)
 
 
-def _lagged(channel: Samples, lag_ms: NDArray[np.float64]) -> Samples:
+def _lagged(channel: Samples, lag_ms: Samples) -> Samples:
     """Return a channel read `lag_ms` late, a different lag at every sample; silence outside."""
-    places = np.arange(len(channel)) - lag_ms * (RATE / 1000.0)
-    return _float32(np.interp(places, np.arange(len(channel)), channel, left=0.0, right=0.0))
+    lag = lag_ms * np.float32(RATE / 1000.0)
+    margin = int(np.ceil(float(np.abs(lag).max(initial=0.0)))) + 2
+    padded = np.pad(channel, margin)
+    read = np.empty_like(channel)
+    for start in range(0, len(channel), _BLOCK):
+        late = lag[start : start + _BLOCK]
+        whole = np.floor(late).astype(np.intp) + 1
+        share = whole.astype(np.float32) - late
+        places = np.arange(start + margin, start + margin + len(late)) - whole
+        before, after = padded.take(places), padded[1:].take(places)
+        read[start : start + _BLOCK] = before + share * (after - before)
+    return read
 
 
 def delay(
@@ -176,7 +207,8 @@ def wow(mix: Samples, setting: Setting, *, depth_ms: float = 0.7, hertz: float =
     depth = min(depth_ms, 0.95)
     start = 2 * np.pi * np.random.default_rng(setting.seed).random()
     length = mix.shape[1]
-    lag = depth * (0.92 * _swing(length, hertz, start) + 0.08 * _swing(length, 6.7, start))
+    swing = 0.92 * _swing(length, hertz, start) + 0.08 * _swing(length, 6.7, start)
+    lag = _float32(depth * swing)
     return np.stack([_lagged(channel, lag) for channel in mix])
 
 
@@ -223,9 +255,9 @@ def compress(
     level_db = 10 * np.log10(ndimage.uniform_filter1d(blocks, 9) + 1e-12) + 3.0
     cut_db = np.maximum(level_db - threshold_db, 0.0) * (1.0 - 1.0 / ratio)
     cut_db = ndimage.uniform_filter1d(ndimage.maximum_filter1d(cut_db, 9), 83)
-    corners = (np.arange(len(blocks)) + 0.5) * CONTROL_SAMPLES
-    gain = 10 ** (-np.interp(np.arange(mix.shape[1]), corners, cut_db) / 20)
-    return mix * _float32(gain)
+    middles = np.concatenate([cut_db[:1], (cut_db[:-1] + cut_db[1:]) / 2, cut_db[-1:]])
+    gains = _float32(10 ** (-middles / 20))
+    return _float32(mix * between(gains, CONTROL_SAMPLES, mix.shape[1]))
 
 
 def gate(
@@ -239,7 +271,7 @@ def gate(
     """Chop the sound on the grid: open at the start of each step, shut for the rest."""
     step = beats * setting.beat_seconds
     seconds = np.arange(mix.shape[1]) / RATE - setting.first_beat
-    place = np.mod(seconds, step) / step
+    place = _float32(np.mod(seconds, step) / step)
     edge = 0.003 / step
     closing = np.clip((open_share - place) / edge, 0, 1)
     opening = np.clip((place - 1.0) / edge + 1.0, 0, 1)

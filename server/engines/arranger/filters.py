@@ -24,6 +24,7 @@ _OPEN_HZ = 18000.0
 _LOWEST_HZ = 30.0
 _STEP_CENTS = 100.0
 _BUTTERWORTH_DB = 3.01
+_PIECE_SAMPLES = 1 << 18
 
 
 def lowpass(wave: Samples, hertz: float, *, resonance_db: float = 0.0) -> Samples:
@@ -83,14 +84,28 @@ def passed(
     order: int = 2,
 ) -> Samples:
     """Return samples `[..., N]` through a Butterworth filter, float32."""
-    sections = _butterworth(order, (_safe(hertz),), kind)
-    return signal.sosfilt(sections, wave, axis=-1).astype(np.float32)
+    return _through(_butterworth(order, (_safe(hertz),), kind), wave)
 
 
 def banded(wave: Samples, low_hertz: float, high_hertz: float, *, order: int = 2) -> Samples:
     """Return samples `[..., N]` through a Butterworth band-pass, float32."""
-    sections = _butterworth(order, (_safe(low_hertz), _safe(high_hertz)), "bandpass")
-    return signal.sosfilt(sections, wave, axis=-1).astype(np.float32)
+    edges = (_safe(low_hertz), _safe(high_hertz))
+    return _through(_butterworth(order, edges, "bandpass"), wave)
+
+
+def _through(sections: NDArray[np.float64], wave: Samples) -> Samples:
+    """Return samples `[..., N]` through second-order sections, a piece after the other.
+
+    The library works in double precision: of a whole song that would be hundreds of megabytes.
+    """
+    if wave.shape[-1] <= _PIECE_SAMPLES:
+        return np.asarray(signal.sosfilt(sections, wave, axis=-1), dtype=np.float32)
+    filtered = np.empty(wave.shape, dtype=np.float32)
+    state = np.zeros((len(sections), *wave.shape[:-1], 2))
+    for start in range(0, wave.shape[-1], _PIECE_SAMPLES):
+        piece = slice(start, start + _PIECE_SAMPLES)
+        filtered[..., piece], state = signal.sosfilt(sections, wave[..., piece], axis=-1, zi=state)
+    return filtered
 
 
 @lru_cache(maxsize=512)

@@ -11,11 +11,12 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 
 from server.engines.arranger import drumkits, effects
-from server.engines.arranger.choices import DRUMS, HALO
+from server.engines.arranger.abreast import Abandoned, in_order
 from server.engines.arranger.effects import Setting
 from server.engines.arranger.filters import RATE, passed
 from server.engines.arranger.halo import halo
@@ -25,6 +26,7 @@ from server.engines.arranger.score import DrumHit, Heard, Part, Score
 from server.engines.arranger.soundfont import SoundFont
 from server.engines.protocols import OnStep
 from server.media.clip import Samples
+from variations.parts import DRUMS, HALO
 from variations.schema import Drums
 
 _TAIL_SECONDS = 2.0
@@ -109,12 +111,22 @@ class Orchestra:
         length = round(score.seconds * RATE)
         steps = _Steps(on_step, _total_steps(score))
         dry = _Sum(length + round(_TAIL_SECONDS * RATE), score, keep_stems=keep_stems)
-        for name, play in self._layers(score, seed, steps):
-            dry.add(name, play)
+        self._add_layers(dry, score, seed, steps)
         self._add_halo(dry, score, heard, steps)
         setting = _setting(score, heard, seed)
         mix, stages = _through_effects(dry.mix, score, setting, steps, keep_wholes=keep_stems)
         return Rendering(_ended(mix, length), dry.stems, Bus(stages, length))
+
+    def _add_layers(self, dry: "_Sum", score: Score, seed: int, steps: "_Steps") -> None:
+        """Add the parts and the kit, in order; two are played at a time."""
+        layers = [each for each in self._layers(score, seed, steps) if dry.wants(each[0])]
+        played = in_order(
+            (partial(dry.played, play) for _, play in layers),
+            tell=steps.tell,
+            abandon=steps.abandon,
+        )
+        for (name, _), layer in zip(layers, played, strict=True):
+            dry.add(name, layer)
 
     def _layers(
         self, score: Score, seed: int, steps: "_Steps"
@@ -132,7 +144,7 @@ class Orchestra:
         player = player_of(part.voice, self._sampler, random, score)
         for number, (start_seconds, wave) in enumerate(player(part.notes)):
             if number % _NOTES_A_STEP == 0:
-                steps.take()
+                steps.count()
             place(mix, wave, start_seconds, gain=gain, pan=part.voice.pan)
 
     def _drum(self, drums: Drums, score: Score, seed: int, steps: "_Steps", mix: Samples) -> None:
@@ -142,7 +154,7 @@ class Orchestra:
         gain = 10.0 ** (drums.gain_db / 20.0)
         for number, hit in enumerate(score.hits):
             if number % _NOTES_A_STEP == 0:
-                steps.take()
+                steps.count()
             loudness = max(1, round(20 * hit.velocity))
             if (hit.kind, loudness) not in made:
                 made[hit.kind, loudness] = self._stroke(drums.kit, hit, score.kick_root, seed)
@@ -173,11 +185,7 @@ class Orchestra:
         own, there = _level(layer), _level(dry.written[:, :length])
         if own > 0 and there > 0:
             layer *= np.float32(there / own * 10.0 ** (score.halo.gain_db / 20.0))
-
-        def play(mix: Samples) -> None:
-            mix[:, :length] += layer[:, :length]
-
-        dry.add(HALO, play)
+        dry.add(HALO, np.pad(layer[:, :length], ((0, 0), (0, dry.mix.shape[1] - length))))
 
 
 class _Sum:
@@ -192,40 +200,69 @@ class _Sum:
 
     def __init__(self, length: int, score: Score, *, keep_stems: bool) -> None:
         self.mix = np.zeros((2, length), dtype=np.float32)
-        needs_all = bool(score.choices.parts) and score.halo is not None
+        needs_all = bool(score.choices.of_parts) and score.halo is not None
         self.written = np.zeros_like(self.mix) if needs_all else self.mix
         self.stems: dict[str, Samples] = {}
-        self._layer = np.empty_like(self.mix)
         self._choices, self._keep_stems = score.choices, keep_stems
 
-    def add(self, name: str, play: Callable[[Samples], None]) -> None:
-        gain = self._choices.gain_of(name)
-        if gain == 0.0 and self.written is self.mix:
-            return
-        layer = self._layer
-        layer.fill(0.0)
+    def wants(self, name: str) -> bool:
+        """Whether it makes a difference that a layer is played."""
+        return self._choices.gain_of(name) != 0.0 or self.written is not self.mix
+
+    def played(self, play: Callable[[Samples], None]) -> Samples:
+        """Return one layer alone, `[2, N]`."""
+        layer = np.zeros_like(self.mix)
         play(layer)
+        return layer
+
+    def add(self, name: str, layer: Samples) -> None:
+        """Add a layer, which is ours from now on."""
         if self.written is not self.mix:
             self.written += layer
+        gain = self._choices.gain_of(name)
         if gain != 1.0:
             layer *= np.float32(gain)
         if gain:
             self.mix += layer
             if self._keep_stems:
-                self.stems[name] = layer.copy()
+                self.stems[name] = layer
 
 
 class _Steps:
-    """Counts what has been done and tells the caller."""
+    """Counts what has been done and tells the caller, in the caller's thread."""
 
     def __init__(self, on_step: OnStep, total: int) -> None:
-        self._on_step, self._total, self._done = on_step, total, 0
+        self._on_step, self._total = on_step, total
+        self._done = 0
+        self._is_abandoned = False
+        self._lock = Lock()
+
+    def count(self) -> None:
+        """Count a step, in any thread.
+
+        Raises:
+            Abandoned: nobody waits for the sound any more.
+        """
+        if self._is_abandoned:
+            raise Abandoned
+        with self._lock:
+            self._done += 1
+
+    def tell(self) -> None:
+        """Tell how far it is; who is told may stop the work."""
+        self._on_step(min(self._done, self._total), self._total)
 
     def take(self) -> None:
-        self._on_step(min(self._done, self._total), self._total)
-        self._done += 1
+        """Tell of a step and count it, in the caller's thread."""
+        self.tell()
+        self.count()
+
+    def abandon(self) -> None:
+        """Let what is playing end at its next step."""
+        self._is_abandoned = True
 
     def finish(self) -> None:
+        """Tell that all is done."""
         self._on_step(self._total, self._total)
 
 
