@@ -6,15 +6,14 @@ Knows names; nothing of notes or sound.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import get_args
 
 from server import errors
 from server.engines.protocols import PartChoice
+from variations import parts
 from variations.schema import Arrangement
 
-DRUMS = "drums"
-HALO = "halo"
-
-_STROKES = ("kick", "snare", "hat")
+_HITS = get_args(parts.Hit)
 _AS_WRITTEN = PartChoice()
 _NONE: Mapping[str, PartChoice] = MappingProxyType({})
 
@@ -27,14 +26,14 @@ class Choices:
     they are named themselves ("cello, kick").
     """
 
-    parts: Mapping[str, PartChoice] = field(default_factory=lambda: _NONE)
+    of_parts: Mapping[str, PartChoice] = field(default_factory=lambda: _NONE)
 
     def of(self, name: str) -> PartChoice:
         """Return what is wanted of a part."""
-        own = self.parts.get(name)
+        own = self.of_parts.get(name)
         if own is None:
-            player, _, stroke = name.rpartition(", ")
-            own = self.parts.get(player) if stroke in _STROKES else None
+            player, _, hit = name.rpartition(", ")
+            own = self.of_parts.get(player) if hit in _HITS else None
         return _AS_WRITTEN if own is None else own
 
     def seed_of(self, name: str, seed: int) -> int:
@@ -48,32 +47,17 @@ class Choices:
         return 0.0 if choice.mute else float(10.0 ** (choice.gain_db / 20.0))
 
 
-def stroke_part(player: str, stroke: str) -> str:
-    """Return the name of the part that plays one kind of a drummer's strokes on an instrument."""
-    return f"{player}, {stroke}"
-
-
-def names(arrangement: Arrangement) -> tuple[str, ...]:
-    """Return the names of all parts an arrangement may have, as reports and stems have them."""
-    found = [voice.name for voice in arrangement.voices]
-    if arrangement.drums is None:
-        found += [stroke_part(each.part, kind) for kind, each in arrangement.strokes.items()]
-    else:
-        found.append(DRUMS)
-    return (*found, HALO) if arrangement.halo is not None else tuple(found)
-
-
-def chosen(parts: Mapping[str, PartChoice], arrangement: Arrangement) -> Choices:
+def chosen(wanted: Mapping[str, PartChoice], arrangement: Arrangement) -> Choices:
     """Return the choices for an arrangement.
 
     Raises:
         errors.InvalidInput: it has no part of such a name; names `parts` and those it has.
     """
-    known = names(arrangement)
-    strange = [name for name in parts if name not in known]
+    known = parts.names(arrangement)
+    strange = [name for name in wanted if name not in known]
     if strange:
         raise errors.InvalidInput(
             f"There is no part {strange[0]!r} in this arrangement; it has {', '.join(known)}.",
             field="parts",
         )
-    return Choices(parts)
+    return Choices(wanted)
