@@ -5,9 +5,11 @@ given some of the music on either side, so that it finds tempo, harmony and soun
 Knows clips and windows; no engine and no job.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
+
+import numpy as np
 
 from server import errors
 from server.kinds.insertions import (
@@ -17,7 +19,8 @@ from server.kinds.insertions import (
     prepared,
 )
 from server.media import window
-from server.media.clip import Clip
+from server.media.clip import Clip, Samples
+from server.media.sheet import Bend, Sheet, SheetNote
 from server.media.window import Law, Window
 
 CONTEXT_SECONDS = 4.0
@@ -95,13 +98,69 @@ class Passage:
             return Placed(played)
         if (played.length, played.sample_rate) != (self.heard.length, self.source.sample_rate):
             raise errors.EngineFailed("The engine returned a sound of another length.")
-        offset = self.part.start - self.heard.start
-        content = played.in_channels(self.source.channels).samples
-        content = content[:, offset : offset + self.part.length]
+        content = self._content(played)
         laws = window.laws_for(self.source, self.part, content, overlap=self.overlap)
         clip = window.replace(self.source, self.part, content, overlap=self.overlap, law=laws)
         is_mixed = played.channels > self.source.channels
         return Placed(clip, laws, (MIXED_DOWN,) if is_mixed else ())
+
+    def stem(self, played: Clip | None, placed: Placed, *, is_source: bool = False) -> Clip:
+        """Return what one part of the excerpt is of a placed result: silent outside the passage.
+
+        What is left of the source (`is_source`) is the source there, so that all parts together
+        are the result. None of it may be left within the passage.
+        """
+        if self.is_everything and played is not None:
+            return played
+        silence = np.zeros_like(self.source.samples)
+        ground = self.source if is_source else self.source.with_samples(silence)
+        silent = np.zeros((self.source.channels, self.part.length), np.float32)
+        content = silent if played is None else self._content(played)
+        first, last = placed.laws
+        return window.replace(ground, self.part, content, overlap=self.overlap, law=(first, last))
+
+    def sheet(self, sheet: Sheet) -> Sheet:
+        """Return what was written for the excerpt as it is in the result: from the source's start.
+
+        Notes that the passage cuts are cut.
+        """
+        if self.is_everything:
+            return sheet
+        later = self.heard.start / self.source.sample_rate
+        tracks = tuple(
+            replace(track, notes=tuple(self._notes(track.notes, later))) for track in sheet.tracks
+        )
+        return replace(
+            sheet,
+            seconds=self.source.seconds,
+            beats=tuple(beat + later for beat in sheet.beats),
+            chords=tuple((start + later, name) for start, name in sheet.chords),
+            tracks=tracks,
+        )
+
+    def _content(self, played: Clip) -> Samples:
+        """Return what is in the part, `[C, N]` in the source's channels, of a played excerpt."""
+        offset = self.part.start - self.heard.start
+        content = played.in_channels(self.source.channels).samples
+        return content[:, offset : offset + self.part.length]
+
+    def _notes(self, notes: Iterable[SheetNote], later: float) -> Iterator[SheetNote]:
+        for note in notes:
+            start, end = note.start_seconds + later, note.start_seconds + later + note.seconds
+            first, last = max(start, self.start_seconds), min(end, self.end_seconds)
+            if last > first:
+                bend = _bend_from(note.bend, first - start)
+                yield replace(note, start_seconds=first, seconds=last - first, bend=bend)
+
+
+def _bend_from(bend: Bend, seconds: float) -> Bend:
+    """Return how a note's pitch moves from some time after its start."""
+    if not bend or seconds <= 0.0:
+        return bend
+    times, cents = zip(*bend, strict=True)
+    first = float(np.interp(seconds, times, cents))
+    later = tuple((at - seconds, cents) for at, cents in bend if at > seconds)
+    return ((0.0, first), *later)
 
 
 def passage(source: Clip, start_seconds: float | None, end_seconds: float | None) -> Passage:
@@ -164,8 +223,9 @@ _TOO_SHORT = f"A passage must be at least {SHORTEST_SECONDS} seconds long."
 def moved(heard: Mapping[str, Any], by_seconds: float) -> dict[str, Any]:
     """Return what an engine heard in an excerpt with its times counted from the source's start."""
     facts = dict(heard)
-    if by_seconds and "beats" in facts:
-        facts["beats"] = [round(beat + by_seconds, 4) for beat in facts["beats"]]
+    for name in ("beats", "downbeats"):
+        if by_seconds and name in facts:
+            facts[name] = [round(time + by_seconds, 4) for time in facts[name]]
     if by_seconds and "chords" in facts:
         facts["chords"] = [
             {**chord, "start_seconds": round(chord["start_seconds"] + by_seconds, 3)}

@@ -1,10 +1,13 @@
 """One result of a transform: what it is called, what is said of it, how it is written.
 
-Knows reports, names and files; what else was asked for in the same job it does not know.
+Knows reports, names and files; what else was asked for in the same job it does not know, nor the
+files beside a result (`companions`).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from server.engines.catalog import ENGINES
@@ -16,16 +19,36 @@ from server.kinds import passages
 from server.kinds.choices import Choice
 from server.kinds.fields import Format
 from server.kinds.passages import Passage, Placed
-from server.media import codec, formats, tags
+from server.media import codec, formats, key, riff, tags
 from server.media.clip import Clip
 
 if TYPE_CHECKING:
-    from server.media.analysis import Original
+    from server.media.analysis import Comparison, Original
 
 LOSSY = "This format changes every sample a little, outside the passage as well."
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Who makes the files of a job, from which seed, on which day."""
+
+    engine: str
+    seed: int
+    made_on: date
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """How loud a sound is; None where nothing is to be measured, or nothing was."""
+
+    loudness_lufs: float | None = None
+    true_peak_db: float | None = None
+
+
+UNKNOWN = Level()
+
+
+@dataclass(frozen=True, eq=False)
 class Take:
     """One choice, and what an engine made of it.
 
@@ -33,11 +56,52 @@ class Take:
         choice: what was asked for.
         made: what the engine returned, for the excerpt it was given.
         placed: the whole result.
+        where: the passage that changed.
     """
 
     choice: Choice
     made: Transformation
     placed: Placed
+    where: Passage
+
+    @cached_property
+    def heard(self) -> dict[str, Any]:
+        """What was heard, its times counted from the source's start."""
+        where = self.where
+        return passages.moved(self.made.heard, where.heard.start / where.source.sample_rate)
+
+    @cached_property
+    def music(self) -> riff.Music:
+        """The same for sequencers; nothing that was not heard."""
+        heard, sheet = self.heard, self.made.sheet
+        return riff.Music(
+            bpm=heard.get("bpm") or None,
+            is_steady=bool(heard.get("steady", True)),
+            meter=sheet.meter if sheet is not None else (4, 4),
+            key=key.named(heard["key"]) if heard.get("key") else None,
+            markers=tuple(_markers(heard.get("chords") or ())),
+        )
+
+    def compared(self, original: "Original") -> "Comparison":
+        """Return what was kept of the part of the source that changed."""
+        changed = self.where.changed(self.placed.clip)
+        return original.compare(changed, beats=_beats(self.heard, self.where))
+
+    def level(self, kept: "Comparison") -> Level:
+        """Return how loud the whole result is, which was measured already if all of it changed."""
+        if self.where.is_everything:
+            return Level(kept.result.loudness_lufs, kept.result.true_peak_db)
+        # scipy stays out of the process that only checks parameters
+        from server.media import loudness  # noqa: PLC0415
+
+        clip = self.placed.clip
+        return Level(loudness.integrated_loudness(clip), loudness.true_peak_db(clip))
+
+
+def _markers(chords: Sequence[Mapping[str, Any]]) -> Iterator[tuple[float, str]]:
+    for chord in chords:
+        name = str(chord["name"])
+        yield float(chord["start_seconds"]), riff.NO_CHORD if name == "N" else name
 
 
 def labels(choices: Sequence[Choice], *, is_list: bool) -> list[str]:
@@ -47,17 +111,53 @@ def labels(choices: Sequence[Choice], *, is_list: bool) -> list[str]:
     return [f"-{number}-{choice.variation}" for number, choice in enumerate(choices, start=1)]
 
 
-def write(take: Take, where: Passage, fmt: Format, *, engine: str, seed: int) -> bytes:
+def write(take: Take, fmt: Format, origin: Origin, level: Level) -> bytes:
     """Return a take as a file; where only a passage changed, the rest of it loses nothing."""
-    said = tags.of(
-        title=take.choice.variation,
-        engine=engine,
-        licence=ENGINES[engine].licence,
-        model=take.made.model.get("name"),
-        seed=seed,
-    )
+    where = take.where
     subtype = "PCM_16" if where.is_everything else subtype_for(where.source, fmt)
-    return tags.encode(take.placed.clip, fmt, subtype=subtype, tags=said)
+    said = told(take, origin, title=take.choice.variation)
+    return encoded(take.placed.clip, fmt, said, take, origin, subtype=subtype, level=level)
+
+
+def told(take: Take, origin: Origin, *, title: str) -> Mapping[str, str]:
+    """Return what a file says of itself that an engine made."""
+    return tags.of(
+        title=title,
+        engine=origin.engine,
+        licence=ENGINES[origin.engine].licence,
+        model=take.made.model.get("name"),
+        seed=origin.seed,
+        bpm=take.music.bpm,
+        key=take.music.key,
+    )
+
+
+def encoded(
+    clip: Clip,
+    fmt: codec.Writable,
+    said: Mapping[str, str],
+    take: Take,
+    origin: Origin,
+    *,
+    subtype: codec.Subtype,
+    level: Level = UNKNOWN,
+) -> bytes:
+    """Return a sound of a take, or of one of its parts, as a file that says what it is."""
+    return tags.encode(
+        clip,
+        fmt,
+        subtype=subtype,
+        tags=said,
+        music=take.music,
+        broadcast=tags.broadcast(
+            clip,
+            subtype,
+            said,
+            made_on=origin.made_on,
+            loudness_lufs=level.loudness_lufs,
+            true_peak_db=level.true_peak_db,
+        ),
+    )
 
 
 def subtype_for(source: Clip, fmt: Format) -> codec.Subtype:
@@ -66,22 +166,15 @@ def subtype_for(source: Clip, fmt: Format) -> codec.Subtype:
     return "PCM_24" if exact == "FLOAT" and fmt == "flac" else exact
 
 
-def report(
-    take: Take, where: Passage, *, original: "Original", data: bytes, engine: str
-) -> dict[str, Any]:
-    """Return all there is to say of a take; `data` is the file it was written to.
-
-    `original` is the part of the source that changed.
-    """
-    made, placed = take.made, take.placed
-    heard = passages.moved(made.heard, where.heard.start / where.source.sample_rate)
-    kept = original.compare(where.changed(placed.clip), beats=_beats(heard, where))
+def report(take: Take, kept: "Comparison", data: bytes, engine: str) -> dict[str, Any]:
+    """Return all there is to say of a take; `data` is the file it was written to."""
+    made, placed, where = take.made, take.placed, take.where
     facts: dict[str, Any] = {
         "variation": take.choice.variation,
         "custom_prompt": take.choice.custom_prompt,
         "engine": engine,
         "licence": ENGINES[engine].licence,
-        "heard": heard,
+        "heard": take.heard,
         "kept": kept.as_dict(),
         "understood": list(made.understood),
         "ignored": list(made.ignored),
@@ -98,7 +191,7 @@ def report(
 
 def _beats(heard: Mapping[str, Any], where: Passage) -> list[float] | None:
     """Return the beats within the part that changed, in seconds from its start."""
-    if "beats" not in heard:
+    if not heard.get("beats"):
         return None
     start, end = where.start_seconds, where.end_seconds
     return [beat - start for beat in heard["beats"] if start < beat < end]

@@ -10,12 +10,13 @@ from server.engines.protocols import Brief, Transforms
 from server.jobs.context import Context
 from server.jobs.kind import JobSpec, Number
 from server.jobs.record import Role
-from server.kinds import choices, parts, passages, recipe, takes
+from server.kinds import choices, companions, parts, passages, recipe, takes
 from server.kinds.choices import CUSTOM, Choice, Choices, Prompt, VariationName
+from server.kinds.companions import Wanted
 from server.kinds.fields import EngineName, Format, Seconds, Seed, Tempo, random_seed
 from server.kinds.parts import KeyName, Layers, Parts
 from server.kinds.passages import Passage
-from server.kinds.takes import Take
+from server.kinds.takes import Origin, Take
 from server.media import codec
 from server.media.bounded import READERS
 from server.media.clip import Clip
@@ -202,20 +203,17 @@ def run(spec: Spec, ctx: Context) -> None:
         on_preview=previews if spec.preview else None,
     )
     made = [
-        Take(choice, result, where.placed(result.clip))
+        Take(choice, result, where.placed(result.clip), where)
         for choice, result in zip(spec.choices, results, strict=True)
     ]
-    finished = _finished(spec, made, where, ctx)
-    ctx.report(0.97, stage="storing")
+    origin = Origin(str(ctx.job.engine), spec.seed, ctx.job.created_at.date())
+    finished = _finished(spec, made, where, origin, ctx)
     _store(spec, made, [data for data, _ in finished], ctx)
+    reports = [report for _, report in finished]
+    _store_companions(spec, made, reports, origin, ctx)
     ctx.conclude(
         seed=spec.seed,
-        report=_report(
-            spec,
-            [report for _, report in finished],
-            engine=str(ctx.job.engine),
-            is_previewed=previews.came,
-        ),
+        report=_report(spec, reports, engine=origin.engine, is_previewed=previews.came),
         recipe=recipe.of(
             NAME,
             spec,
@@ -250,7 +248,7 @@ class _Previews:
 
 
 def _finished(
-    spec: Spec, made: Sequence[Take], where: Passage, ctx: Context
+    spec: Spec, made: Sequence[Take], where: Passage, origin: Origin, ctx: Context
 ) -> list[tuple[bytes, dict[str, Any]]]:
     """Return a file and its report for each result; the source is heard once for all of them."""
     # the web process imports this module for its Spec alone; scipy stays out of it
@@ -258,12 +256,11 @@ def _finished(
 
     on_step = ctx.stage("measuring", 0.92, 0.97)
     original = Original(where.changed(where.source))
-    engine = str(ctx.job.engine)
     finished = []
     for done, take in enumerate(made, start=1):
-        data = takes.write(take, where, spec.format, engine=engine, seed=spec.seed)
-        report = takes.report(take, where, original=original, data=data, engine=engine)
-        finished.append((data, report))
+        kept = take.compared(original)
+        data = takes.write(take, spec.format, origin, take.level(kept))
+        finished.append((data, takes.report(take, kept, data, origin.engine)))
         on_step(done, len(made))
     return finished
 
@@ -283,6 +280,7 @@ def _report(
 
 
 def _store(spec: Spec, made: Sequence[Take], files: Sequence[bytes], ctx: Context) -> None:
+    ctx.report(0.97, stage="storing")
     stored = [
         takes.store(
             take.placed.clip,
@@ -294,3 +292,24 @@ def _store(spec: Spec, made: Sequence[Take], files: Sequence[bytes], ctx: Contex
         for label, take, data in zip(spec.labels, made, files, strict=True)
     ]
     ctx.remember(last_input=spec.source, last_processed=stored[0].id)
+
+
+def _store_companions(
+    spec: Spec,
+    made: Sequence[Take],
+    reports: Sequence[dict[str, Any]],
+    origin: Origin,
+    ctx: Context,
+) -> None:
+    """Store the files beside the results, and say in their reports what they are."""
+    wanted = Wanted(midi=spec.midi, stems=spec.stems, comparison=spec.compare, format=spec.format)
+    total, done = companions.count(made, wanted), 0
+    on_step = ctx.stage("storing", 0.97, 1.0)
+    for label, take, report in zip(spec.labels, made, reports, strict=True):
+        report["notices"] += companions.missing(take, wanted, origin.engine)
+        for file in companions.beside(take, label, wanted, origin):
+            file.save(ctx)
+            companions.report(file.role, report, {"name": file.name, **file.facts})
+            report["notices"] += file.notices
+            done += 1
+            on_step(done, total)

@@ -47,6 +47,9 @@ FORMATS: dict[str, Format] = {
 }
 """Every readable format by name."""
 
+MIDI_TYPE = "audio/midi"
+"""Media type of notes: no format of these, since there is no sound in them."""
+
 SNIFFED_BYTES = 512
 """How much of a file `sniff` wants to see."""
 

@@ -9,6 +9,7 @@ Knows names and bytes; what the sound is it does not know.
 """
 
 from collections.abc import Mapping
+from datetime import date
 
 from server.media import codec, comments, riff
 from server.media.clip import Clip
@@ -58,9 +59,44 @@ def of(
         "license": licence,
         "copyright": licence,
         "software": f"{SOFTWARE}, engine {engine}",
-        **({"bpm": f"{round(bpm, 2):g}"} if bpm is not None else {}),
-        **({"key": key.short_name} if key is not None else {}),
+        **_musical(bpm, key),
     }
+
+
+def of_source(*, title: str, bpm: float | None = None, key: Key | None = None) -> Mapping[str, str]:
+    """Return what a file says of itself that holds what was sent: no machine made its sound."""
+    return {"title": title, "software": SOFTWARE, **_musical(bpm, key)}
+
+
+def _musical(bpm: float | None, key: Key | None) -> dict[str, str]:
+    tempo = {} if bpm is None else {"bpm": f"{round(bpm, 2):g}"}
+    return tempo if key is None else {**tempo, "key": key.short_name}
+
+
+def broadcast(
+    clip: Clip,
+    subtype: Subtype,
+    said: Mapping[str, str],
+    *,
+    made_on: date | None = None,
+    loudness_lufs: float | None = None,
+    true_peak_db: float | None = None,
+) -> riff.Broadcast:
+    """Return what a WAV file of a clip says to broadcasters; `said` are its tags.
+
+    Its description is what some readers show as the comment.
+    """
+    bits = {"PCM_16": 16, "PCM_24": 24, "FLOAT": 32}[subtype]
+    channels = {1: "mono", 2: "stereo"}.get(clip.channels, "multichannel")
+    maker = said.get("software", SOFTWARE).replace(",", ";")
+    return riff.Broadcast(
+        description=said.get("comment") or said.get("title", ""),
+        originator=SOFTWARE,
+        made_on=made_on,
+        loudness_lufs=loudness_lufs,
+        true_peak_db=true_peak_db,
+        coding_history=f"A=PCM,F={clip.sample_rate},W={bits},M={channels},T={maker}",
+    )
 
 
 def encode(

@@ -1,6 +1,7 @@
 """Only the passage changes, whatever an engine returns; times that are none are refused."""
 
 import math
+from datetime import date
 from typing import Any
 
 import numpy as np
@@ -10,17 +11,19 @@ from hypothesis import strategies as st
 
 from server import errors, kinds
 from server.engines.protocols import Transformation
-from server.kinds import insertions, passages, takes, transform
+from server.kinds import companions, insertions, passages, takes, transform
 from server.kinds.choices import Choice
 from server.kinds.fields import Format
 from server.kinds.passages import CONTEXT_SECONDS, Passage, passage
-from server.kinds.takes import Take
+from server.kinds.takes import Origin, Take
 from server.media import codec
 from server.media.clip import Clip
+from server.media.sheet import Sheet, SheetNote, Track
 from server.media.window import CROSSFADE_SECONDS
 from tests import music
 
 RATES = st.sampled_from([8000, 11025, 16000, 44100])
+ORIGIN = Origin("arranger", 0, date(2026, 1, 1))
 DEPTHS: st.SearchStrategy[codec.Subtype] = st.sampled_from(["PCM_16", "PCM_24", "FLOAT"])
 
 
@@ -31,8 +34,9 @@ def sound(seconds: float, *, rate: int = 8000, channels: int = 2, seed: int = 0)
 
 def stored(source: Clip, played: Clip, where: Passage, fmt: Format = "wav") -> Clip:
     """Return what a client gets when an engine has played this."""
-    take = Take(Choice(variation="celtic"), Transformation(clip=played), where.placed(played))
-    return codec.decode(takes.write(take, where, fmt, engine="arranger", seed=0))
+    choice = Choice(variation="celtic")
+    take = Take(choice, Transformation(clip=played), where.placed(played), where)
+    return codec.decode(takes.write(take, fmt, ORIGIN, takes.UNKNOWN))
 
 
 @st.composite
@@ -251,3 +255,118 @@ def test_a_file_shorter_than_it_said_ends_the_job_with_a_sentence() -> None:
     """Its header was believed when the order was taken."""
     with pytest.raises(errors.InvalidInput, match="at least"):
         passage(sound(1.0), 0.9, 5.0)
+
+
+# Parts and notes of a passage
+
+
+def taken(source: Clip, *, start: float | None, end: float | None, channels: int = 2) -> Take:
+    """Return a take whose three parts together are what was played."""
+    where = passage(source, start, end)
+    excerpt = where.excerpt
+    played = [
+        sound(excerpt.seconds + 0.1, rate=source.sample_rate, channels=channels, seed=seed).samples
+        for seed in (1, 2, 3)
+    ]
+    parts = [Clip(each[:, : excerpt.length], source.sample_rate) for each in played]
+    whole = Clip(sum(part.samples for part in parts), source.sample_rate)  # type: ignore[arg-type]
+    made = Transformation(clip=whole, stems=dict(zip(("a", "b", "c"), parts, strict=True)))
+    return Take(Choice(variation="celtic"), made, where.placed(whole), where)
+
+
+@settings(max_examples=40, deadline=None)
+@given(times(2.0), st.integers(1, 2), st.integers(1, 2))
+def test_the_stems_of_a_passage_are_the_result(
+    chosen: tuple[float | None, float | None], channels: int, played: int
+) -> None:
+    """With the rest of the source; each of the others is silent outside the passage."""
+    take = taken(sound(2.0, channels=channels), start=chosen[0], end=chosen[1], channels=played)
+    found = dict(companions.stems(take))
+    total = sum(clip.samples for clip in found.values())
+    first, last = take.where.part.start, take.where.part.end
+
+    assert ["a", "b", "c", "source"] == list(found)
+    np.testing.assert_allclose(total, take.placed.clip.samples, atol=1e-6)
+    for name in "abc":
+        outside = np.delete(found[name].samples, np.s_[first:last], axis=1)
+        assert not outside.any()
+    rest = np.delete(found["source"].samples, np.s_[first:last], axis=1)
+    assert np.array_equal(np.delete(take.where.source.samples, np.s_[first:last], axis=1), rest)
+
+
+def test_without_a_part_the_stems_are_not_the_result() -> None:
+    """The negative control: each of them counts, the source too."""
+    take = taken(sound(2.0), start=0.5, end=1.5)
+    found = dict(companions.stems(take))
+
+    for name in found:
+        others = sum(clip.samples for part, clip in found.items() if part != name)
+        assert np.abs(others - take.placed.clip.samples).max() > 0.01
+
+
+def test_what_an_engine_left_of_the_source_is_in_one_stem_with_the_rest() -> None:
+    """It is called the same, and is the last one."""
+    take = taken(sound(2.0), start=0.5, end=1.5)
+    a, b, c = take.made.stems.values()
+    made = Transformation(clip=take.made.clip, stems={"source": a, "b": b, "c": c})
+    found = dict(companions.stems(Take(take.choice, made, take.placed, take.where)))
+
+    assert ["b", "c", "source"] == list(found)
+    np.testing.assert_allclose(
+        sum(clip.samples for clip in found.values()), take.placed.clip.samples, atol=1e-6
+    )
+
+
+def test_where_all_changed_the_stems_are_the_engines() -> None:
+    """To the bit, and nothing is left of the source."""
+    take = taken(sound(1.0), start=None, end=None)
+
+    assert [("a", True), ("b", True), ("c", True)] == [
+        (name, clip is take.made.stems[name]) for name, clip in companions.stems(take)
+    ]
+
+
+SHEET = Sheet(
+    seconds=9.0,
+    beats=(0.5, 1.0, 1.5),
+    downbeat=1,
+    meter=(4, 4),
+    beats_per_bar=4,
+    key=None,
+    chords=((0.5, "Am"),),
+    tracks=(
+        Track(
+            "lead",
+            0,
+            (
+                SheetNote(0.0, 4.5, 60, 1.0, bend=((0.0, 0.0), (4.4, 44.0))),
+                SheetNote(1.0, 0.5, 62, 1.0),
+                SheetNote(4.5, 9.0, 64, 1.0, bend=((0.0, 10.0), (0.2, 20.0))),
+            ),
+        ),
+    ),
+)
+
+
+def test_notes_of_a_passage_are_where_they_sound() -> None:
+    """Counted from the source's start: four seconds before the passage were heard as well."""
+    where = passage(sound(20.0), 10.0, 11.0)
+    moved = where.sheet(SHEET)
+    first, last = moved.tracks[0].notes
+
+    assert (20.0, (6.5, 7.0, 7.5), ((6.5, "Am"),)) == (moved.seconds, moved.beats, moved.chords)
+    assert (10.0, 60) == (first.start_seconds, first.pitch)
+    assert first.seconds == pytest.approx(0.5)
+    assert (10.5, 0.5, 64) == (last.start_seconds, last.seconds, last.pitch)
+
+
+def test_a_note_that_is_cut_goes_on_bending_where_it_was() -> None:
+    where = passage(sound(20.0), 10.0, 11.0)
+    first, last = where.sheet(SHEET).tracks[0].notes
+
+    assert [(0.0, pytest.approx(40.0)), (pytest.approx(0.4), 44.0)] == list(first.bend)
+    assert ((0.0, 10.0), (0.2, 20.0)) == last.bend
+
+
+def test_notes_of_a_whole_source_stay_as_they_are() -> None:
+    assert SHEET is passage(sound(1.0), None, None).sheet(SHEET)
