@@ -1,9 +1,10 @@
-"""The presets: one TOML table each, read once and checked strictly.
+"""The presets: one TOML table each, checked strictly; our own, and those of a folder.
 
-Knows nothing of the server or of audio; `load()` is the whole interface.
+Knows nothing of the server or of audio. `load()` is the one way to get them.
 """
 
-from variations.catalog import load
+from variations.catalog import built_in, load, problems, use_folder
 from variations.schema import Variation
+from variations.tables import Problem
 
-__all__ = ["Variation", "load"]
+__all__ = ["Problem", "Variation", "built_in", "load", "problems", "use_folder"]

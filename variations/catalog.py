@@ -1,18 +1,17 @@
-"""Reads the preset tables: every `*.toml` beside this module, one table a preset.
+"""Which presets there are: the tables beside this module, and those of a folder of one's own.
 
-Knows files, order and error messages; what a table may say is `schema`'s business.
+Knows order and names; how a file is read is the business of `tables`, and when one is read again
+that of `folder`.
 """
 
-import tomllib
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
 
-from pydantic import ValidationError
-
+from variations.folder import PresetFolder, Shelf
 from variations.schema import Variation
+from variations.tables import PresetError, Problem, read
 
 MENU = (
     "accordion_folk",
@@ -71,13 +70,61 @@ MENU = (
 after these, in the order of file names and then of tables."""
 
 
-class PresetError(ValueError):
-    """A preset table is wrong; the message names file, preset and key."""
+RESERVED = frozenset({"custom"})
+"""Names that mean something else where a preset's could stand."""
+
+
+class _Catalog:
+    """Where presets come from: this package, and a folder if one is named."""
+
+    def __init__(self) -> None:
+        self._folder: PresetFolder | None = None
+        self._joined: tuple[Mapping[str, Variation] | None, Mapping[str, Variation]] = (None, {})
+
+    def use(self, path: Path | None) -> None:
+        if path is None:
+            self._folder = None
+        elif self._folder is None or self._folder.path != path:
+            self._folder = PresetFolder(path, taken=RESERVED | built_in().keys())
+
+    def shelf(self) -> Shelf:
+        return self._folder.shelf() if self._folder is not None else Shelf()
+
+    def load(self) -> Mapping[str, Variation]:
+        own = self.shelf().presets
+        if not own:
+            return built_in()
+        known, joined = self._joined
+        if known is not own:
+            joined = MappingProxyType({**built_in(), **own})
+            self._joined = (own, joined)  # one assignment: threads see the pair or the one before
+        return joined
+
+
+_CATALOG = _Catalog()
+
+
+def use_folder(path: Path | None) -> None:
+    """Take presets from a folder too, from now on and in this process; None from none."""
+    _CATALOG.use(path)
+
+
+def load() -> Mapping[str, Variation]:
+    """Return every preset by name: those of the package in the order clients know, then others.
+
+    The very same object while nothing has changed; presets of a folder come and go.
+    """
+    return _CATALOG.load()
+
+
+def problems() -> tuple[Problem, ...]:
+    """Return what is wrong with the presets of the folder."""
+    return _CATALOG.shelf().problems
 
 
 @lru_cache(maxsize=1)
-def load() -> Mapping[str, Variation]:
-    """Return every preset by name, in the order clients know."""
+def built_in() -> Mapping[str, Variation]:
+    """Return the presets of the package by name, in the order clients know. They never change."""
     return load_from(Path(__file__).parent)
 
 
@@ -89,28 +136,10 @@ def load_from(folder: Path) -> Mapping[str, Variation]:
     """
     found: dict[str, Variation] = {}
     for path in sorted(folder.glob("*.toml")):
-        for name, table in _tables(path).items():
+        for name, variation in read(path).items():
             if name in found:
-                raise PresetError(f"{path.name}: preset {name!r} is defined twice")
-            found[name] = _variation(path.name, name, table)
+                raise PresetError(path.name, "it is defined twice", preset=name)
+            found[name] = variation
     order = [name for name in MENU if name in found]
     order += [name for name in found if name not in MENU]
     return MappingProxyType({name: found[name] for name in order})
-
-
-def _tables(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except tomllib.TOMLDecodeError as error:
-        raise PresetError(f"{path.name}: not valid TOML: {error}") from error
-
-
-def _variation(file: str, name: str, table: Any) -> Variation:
-    if not isinstance(table, dict) or "name" in table:
-        raise PresetError(f"{file}: {name!r} must be a table without a key 'name'")
-    try:
-        return Variation.model_validate({**table, "name": name})
-    except ValidationError as error:
-        wrong = error.errors()[0]
-        key = ".".join(str(part) for part in wrong["loc"]) or "table"
-        raise PresetError(f"{file}: preset {name!r}, key {key}: {wrong['msg']}") from error

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from variations.sounds import EFFECTS, KITS, SYNTHS
+from variations.sounds import EFFECTS, KITS, NEEDED, PARAMETERS, SYNTHS, Reach
 
 STEPS_PER_BAR = 16
 STEP_LEVELS = {"x": 1.0, "o": 0.6, "-": 0.35}
@@ -34,13 +34,34 @@ def _row(text: str) -> str:
 Row = Annotated[str, AfterValidator(_row)]
 """One bar of sixteenths: `x` loud, `o` medium, `-` soft, `.` rest, `r` roll of two, `t` triplet."""
 
+Rows = Row | Annotated[list[Row], Field(min_length=1, max_length=16)]
+"""One bar, or several that take turns."""
+
+PartName = Annotated[str, Field(pattern=r"^[^\x00-\x1f/\\,]{1,64}$")]
+"""What a player is called, also in files of single parts."""
+
 Synth = Annotated[str, _one_of(SYNTHS, "synth")]
 Kit = Annotated[str, _one_of(KITS, "kit")]
 EffectName = Annotated[str, _one_of(EFFECTS, "effect")]
+_NOT_PLAYERS = frozenset({"drums", "halo"})
+"""What other parts of an arrangement are called."""
+
 DrumName = Literal["kick", "snare", "clap", "hat", "open_hat", "perc"]
 Gain = Annotated[float, Field(ge=-60, le=24)]
 Pitch = Annotated[int, Field(ge=0, le=127)]
 Program = Annotated[int, Field(ge=0, le=127)]
+
+
+def _reaches(reach: Reach, value: float | str) -> bool:
+    if isinstance(reach, frozenset):
+        return value in reach
+    return not isinstance(value, str) and reach[0] <= value <= reach[1]
+
+
+def _said(reach: Reach) -> str:
+    if isinstance(reach, frozenset):
+        return f"one of {', '.join(sorted(reach))}"
+    return f"a number from {reach[0]:g} to {reach[1]:g}"
 
 
 class Strict(BaseModel):
@@ -72,7 +93,7 @@ class Voice(Strict):
         stutter: share of the heard notes that are chopped into quick repeats.
     """
 
-    name: str
+    name: PartName
     role: Literal["line", "riff", "melody", "bass", "chords", "arpeggio"]
     program: Program | None = None
     synth: Synth | None = None
@@ -85,7 +106,7 @@ class Voice(Strict):
     polyphony: Annotated[int, Field(ge=1, le=12)] | None = None
     style: Literal["sustain", "stab", "chip_arpeggio", "walking"] = "sustain"
     strum_ms: Annotated[float, Field(ge=0, le=40)] = 0.0
-    rhythm: Row | list[Row] | None = None
+    rhythm: Rows | None = None
     velocity: Annotated[float, Field(gt=0, le=1)] = 0.5
     pedal: bool = False
     glide: bool = False
@@ -115,7 +136,7 @@ class Drums(Strict):
 
     kit: Kit
     source: Literal["follow", "pattern"] = "follow"
-    pattern: dict[DrumName, Row | list[Row]] = Field(default_factory=dict)
+    pattern: dict[DrumName, Rows] = Field(default_factory=dict)
     gain_db: Gain = 0.0
     swing: Annotated[float, Field(ge=0, le=0.5)] = 0.0
 
@@ -142,6 +163,21 @@ class Effect(Strict):
     kind: EffectName
     parameters: dict[str, float | str] = Field(default_factory=dict)
 
+    @model_validator(mode="after")
+    def _has_what_it_names(self) -> "Effect":
+        known = PARAMETERS[self.kind]
+        for name, value in self.parameters.items():
+            if name not in known:
+                raise ValueError(
+                    f"effect {self.kind!r} has no parameter {name!r}; known: {', '.join(known)}"
+                )
+            if not _reaches(known[name], value):
+                raise ValueError(f"{name} of effect {self.kind!r} is {_said(known[name])}")
+        missing = NEEDED.get(self.kind, frozenset()) - self.parameters.keys()
+        if missing:
+            raise ValueError(f"effect {self.kind!r} needs {', '.join(sorted(missing))}")
+        return self
+
 
 class Arrangement(Strict):
     """How the arranger plays a preset.
@@ -149,7 +185,7 @@ class Arrangement(Strict):
     `strokes` is for ensembles without drums. `fill` lets idle `line` voices take chord tones.
     """
 
-    voices: list[Voice]
+    voices: Annotated[list[Voice], Field(max_length=32)]
     drums: Drums | None = None
     strokes: dict[Literal["kick", "snare", "hat"], Stroke] = Field(default_factory=dict)
     halo: Halo | None = None
@@ -162,6 +198,8 @@ class Arrangement(Strict):
         names = [voice.name for voice in self.voices]
         if len(set(names)) < len(names):
             raise ValueError(f"two voices have the same name: {', '.join(sorted(names))}")
+        if _NOT_PLAYERS & set(names):
+            raise ValueError(f"no voice can be called {' or '.join(sorted(_NOT_PLAYERS))}")
         for stroke in self.strokes.values():
             if stroke.part not in names:
                 raise ValueError(f"a stroke names part {stroke.part!r}, which is no voice")
@@ -176,3 +214,9 @@ class Variation(Strict):
     flowstep: Annotated[float, Field(gt=0, le=1)] = 0.12
     steps: Annotated[int, Field(ge=2, le=512)] = 25
     arrangement: Arrangement
+
+    @model_validator(mode="after")
+    def _somebody_plays(self) -> "Variation":
+        if not self.arrangement.voices:
+            raise ValueError("a preset needs at least one voice")
+        return self

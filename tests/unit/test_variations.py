@@ -156,7 +156,7 @@ def test_a_preset_defined_twice_is_a_mistake(tmp_path: Path) -> None:
     folder_with(tmp_path, PRESET, name="a.toml")
     folder_with(tmp_path, PRESET, name="b.toml")
 
-    with pytest.raises(PresetError, match=r"b\.toml: preset 'kazoo_choir' is defined twice"):
+    with pytest.raises(PresetError, match=r"b\.toml: preset 'kazoo_choir': it is defined twice"):
         load_from(tmp_path)
 
 
