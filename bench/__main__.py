@@ -16,6 +16,7 @@ import psutil
 
 QUESTIONS = (
     "presets",
+    "lengths",
     "inpaint",
     "service",
     "load",
