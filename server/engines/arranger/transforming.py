@@ -5,11 +5,11 @@ said of the result is the engine's.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from server.engines.arranger import blend, layers, orchestrate, prompt, strengths
+from server.engines.arranger import blend, layers, orchestrate, prompt, sheets, strengths
 from server.engines.arranger.choices import Choices, chosen
 from server.engines.arranger.ear import Ear
 from server.engines.arranger.filters import RATE
@@ -68,7 +68,7 @@ class Performance:
     clip: Clip
     heard: Heard
     score: Score
-    sheet: Sheet | None = None
+    sheet: Sheet
     stems: Mapping[str, Clip] = field(default_factory=dict)
     notices: tuple[str, ...] = ()
 
@@ -83,6 +83,8 @@ def plan(clip: Clip, brief: Brief) -> Plan:
     if strength is None:
         strength = blend.strength_of(brief.flowstep)
     reading = reading_of(brief)
+    if strength > 0.0:
+        brief = _as_worded(brief, reading)
     choices = chosen(brief.parts, reading.arrangement)
     return Plan(brief, reading, strength, _why_unchanged(clip, brief, strength), choices)
 
@@ -93,6 +95,12 @@ def reading_of(brief: Brief) -> Reading:
         arrangement = brief.variation.arrangement
         return Reading(arrangement=arrangement, understood=(), ignored=())
     return prompt.read(brief.prompt, preset=brief.variation)
+
+
+def _as_worded(brief: Brief, reading: Reading) -> Brief:
+    """Return the brief with what its words leave of the source; its own choices count first."""
+    keep_drums = reading.keep_drums if brief.keep_drums is None else brief.keep_drums
+    return replace(brief, keep_drums=keep_drums, layers={**reading.layers, **brief.layers})
 
 
 def _why_unchanged(clip: Clip, brief: Brief, strength: float) -> str | None:
@@ -128,7 +136,7 @@ def perform(
     stage = _Stage(clip, source, given, wanted)
     result, stems = _played(todo, stage, score, orchestra, on_step)
     notices = (*score.notices, *notices)
-    return Performance(result, heard, score, stems=stems, notices=notices)
+    return Performance(result, heard, score, sheets.of(score, heard), stems, notices)
 
 
 def _why_left(
