@@ -2,27 +2,31 @@
 
 A genre gives the base; named instruments take the place of the base's players of the same role;
 moods change effects; words for drums bring a drummer. Longest phrases win, "no drums" takes away.
-Of several genres the last one of the first clause that names any is the head ("80s synthwave").
 A preset given along with the words is the base only where the words name neither a genre nor an
 instrument: plugins send some preset with every free prompt, and the words are what the musician
 wrote.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
-from server.engines.arranger import lexicon, wording
-from server.engines.arranger.lexicon import Genre, Lexicon, Meaning, Mood, Percussion
+from server.engines.arranger import casting, clauses, lexicon, wording
+from server.engines.arranger.casting import Casting
+from server.engines.arranger.clauses import Wish, Wishes
+from server.engines.arranger.lexicon import Genre, Kept, Marker, Percussion
+from server.engines.protocols import Layer
 from variations import Variation, load
-from variations.schema import Arrangement, Effect, Voice
+from variations.schema import Arrangement, Voice
 
-_ARTICLES = frozenset({"the", "any", "a", "an", "more"})
-_OR = frozenset({"or", "nor"})
-_HARMONIC_ROLES = frozenset({"riff", "line"})
-_EXTRA_DB = -3.0
-_DRUMS_ALONE = "lo_fi_drums"
 _PLAIN = "piano_classical"
 """The guess for words that resemble nothing."""
+
+_ALONGSIDE = 0.5
+"""Strength of a layer that stays beneath what is added to it: both sound, at equal power."""
+
+_NO_LAYERS: Mapping[Layer, float] = MappingProxyType({})
+_AWAY = frozenset({Marker.UNWANTED, Marker.REPLACED})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,51 +35,30 @@ class Reading:
 
     Attributes:
         arrangement: who plays.
-        understood: phrases that had an effect, in order.
+        understood: phrases that had an effect, in order; a misspelt one says what it was taken for:
+            "chello (cello)".
         ignored: words that had none, in order; filler is left out.
         guessed: the preset taken where the words name nobody to play, else None.
+        base: the preset or the lexicon's own base the arrangement began with; None for named
+            players alone.
+        keep_drums: what the words say of the source's drums, None where nothing.
+        layers: strengths of the source's layers that the words ask for ("add strings" leaves the
+            source in place).
     """
 
     arrangement: Arrangement
     understood: tuple[str, ...]
     ignored: tuple[str, ...]
     guessed: str | None = None
-
-
-@dataclass(slots=True)
-class _Found:
-    """The meanings of a sentence, each with the phrase it was read from."""
-
-    wanted: list[tuple[str, Meaning]] = field(default_factory=list)
-    unwanted: list[tuple[str, Meaning]] = field(default_factory=list)
-    ignored: list[str] = field(default_factory=list)
-    genre: Genre | None = None
-    genre_is_settled: bool = False
-
-    def add(self, phrase: str, meanings: Sequence[Meaning]) -> None:
-        """Take what a phrase stands for."""
-        self.wanted += [(phrase, meaning) for meaning in meanings]
-        genre = next((meaning for meaning in meanings if isinstance(meaning, Genre)), None)
-        if genre is not None and not self.genre_is_settled:
-            self.genre = genre
-
-    def end_clause(self) -> None:
-        """Keep the genre of the first clause that named one."""
-        self.genre_is_settled = self.genre is not None
+    base: str | None = None
+    keep_drums: bool | None = None
+    layers: Mapping[Layer, float] = field(default_factory=lambda: _NO_LAYERS)
 
     @property
-    def used(self) -> list[tuple[str, Meaning]]:
-        """What has an effect: all but the genres that are not the base, and unwanted genres."""
-        wanted = [
-            (phrase, meaning)
-            for phrase, meaning in self.wanted
-            if not isinstance(meaning, Genre) or self.is_base(meaning)
-        ]
-        return wanted + [pair for pair in self.unwanted if not isinstance(pair[1], Genre)]
-
-    def is_base(self, genre: Genre) -> bool:
-        """Whether a genre is the one that gives the base."""
-        return self.genre is not None and genre.base == self.genre.base
+    def is_drumless(self) -> bool:
+        """Whether the words send every drummer away."""
+        sends_away = self.keep_drums is False or self.layers.get("drums") == 1.0
+        return sends_away and self.arrangement.drums is None
 
 
 def read(text: str, *, preset: Variation | None = None) -> Reading:
@@ -83,101 +66,53 @@ def read(text: str, *, preset: Variation | None = None) -> Reading:
 
     Where the words name nobody to play, the preset that came with them is taken, or the one whose
     own prompt shares most words with them; `guessed` names it unless it was chosen along with words
-    that could be followed.
+    that could be followed. A preset's own prompt, letter for letter, is that preset.
     """
-    words = lexicon.load()
-    sentence = wording.sentence(text, words.purposes)
-    found = _gathered(sentence.words, words)
-    if found.used:
-        found.ignored += _content(sentence.aside, words)
-    else:
-        found = _gathered((*sentence.words, wording.STOP, *sentence.aside), words)
-    understood = _distinct([phrase for phrase, _ in found.used])
-    idle = [phrase for phrase, _ in (*found.wanted, *found.unwanted) if phrase not in understood]
-    ignored = _distinct([*idle, *found.ignored, *sentence.facts])
-    base, guess = _base(found, words, preset, ignored)
+    own = next((each for each in load().values() if each.prompt == text.strip()), None)
+    reading = _read(text, preset=preset)
+    if own is None:
+        return reading
     return Reading(
-        arrangement=_finished(base, found, words),
-        understood=understood,
-        ignored=ignored,
-        guessed=guess,
+        arrangement=own.arrangement,
+        understood=reading.understood,
+        ignored=reading.ignored,
+        base=own.name,
     )
 
 
-def _base(
-    found: _Found, known: Lexicon, preset: Variation | None, ignored: Sequence[str]
-) -> tuple[Arrangement, str | None]:
-    """Return whose arrangement to start from, and the preset's name where that is a guess."""
-    players = [meaning for _, meaning in found.wanted if isinstance(meaning, Voice)]
-    if found.genre is not None:
-        return _with_players(known.bases[found.genre.base], players), None
-    if players:
-        return _ensemble(players), None
-    if preset is not None:
-        return preset.arrangement, None if found.used else preset.name
-    if any(isinstance(meaning, Percussion) for _, meaning in found.wanted):
-        return known.bases[_DRUMS_ALONE], None
-    guess = _nearest(ignored)
-    return known.bases[guess], guess
+def _read(text: str, *, preset: Variation | None) -> Reading:
+    known = lexicon.load()
+    sentence = wording.sentence(text, known.purposes)
+    wishes = clauses.read(sentence.words, known)
+    aside = [word for word in sentence.aside if word not in wording.MARKS | known.filler]
+    if not any(_may_matter(wish) for wish in wishes.wishes):
+        wishes = clauses.read((*sentence.words, wording.STOP, *sentence.aside), known)
+        aside = []
+    unknown = _unknown(wishes, [*aside, *sentence.facts])
+    came_along = None if preset is None else (preset.name, preset.arrangement)
+    cast = casting.cast(wishes, known, came_along, lambda: _nearest(unknown))
+    keep_drums, layers = _of_the_source(wishes, cast)
+    understood, ignored = _told(wishes, cast, [*aside, *sentence.facts])
+    return Reading(
+        arrangement=cast.arrangement,
+        understood=understood,
+        ignored=ignored,
+        guessed=cast.guessed,
+        base=cast.base,
+        keep_drums=keep_drums,
+        layers=layers,
+    )
 
 
-def _distinct(items: Sequence[str]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(items))
+def _may_matter(wish: Wish) -> bool:
+    """Return whether a phrase may have an effect: all but an unwanted genre."""
+    return wish.is_wanted or not all(isinstance(meaning, Genre) for meaning in wish.meanings)
 
 
-def _content(words: Sequence[str], known: Lexicon) -> list[str]:
-    marks = {wording.COMMA, wording.STOP}
-    return [word for word in words if word not in marks and word not in known.filler]
-
-
-def _gathered(words: Sequence[str], known: Lexicon) -> _Found:
-    """Match phrases from left to right, the longest at each place."""
-    found, at = _Found(), 0
-    while at < len(words):
-        negation = _phrase_at(words, at, known.negations)
-        if negation:
-            at = _gather_unwanted(words, at, at + negation, known, found)
-            continue
-        size, meanings = known.longest(_clause(words, at))
-        if size:
-            found.add(" ".join(words[at : at + size]), meanings)
-        elif words[at] in (wording.COMMA, wording.STOP):
-            found.end_clause()
-        else:
-            found.ignored += _content(words[at : at + 1], known)
-        at += max(size, 1)
-    return found
-
-
-def _clause(words: Sequence[str], at: int) -> Sequence[str]:
-    """Return the words up to the end of the clause: no phrase reaches across a comma."""
-    marks = (wording.COMMA, wording.STOP)
-    end = next((i for i in range(at, len(words)) if words[i] in marks), len(words))
-    return words[at:end]
-
-
-def _phrase_at(words: Sequence[str], at: int, phrases: frozenset[tuple[str, ...]]) -> int:
-    """Return the length of the longest of the phrases that stands here, 0 for none."""
-    fits = (len(phrase) for phrase in phrases if tuple(words[at : at + len(phrase)]) == phrase)
-    return max(fits, default=0)
-
-
-def _gather_unwanted(
-    words: Sequence[str], negation: int, at: int, known: Lexicon, found: _Found
-) -> int:
-    """Read what follows a negation ("no drums or bass") and return where it ends."""
-    begin = at
-    while at < len(words):
-        if words[at] in _ARTICLES or (words[at] in _OR and at > begin):
-            at += 1
-            continue
-        size, meanings = known.longest(_clause(words, at))
-        if not size or (at > begin and words[at - 1] not in _ARTICLES | _OR):
-            break
-        phrase = " ".join((*words[negation:begin], *words[at : at + size]))
-        found.unwanted += [(phrase, meaning) for meaning in meanings]
-        at += size
-    return at
+def _unknown(wishes: Wishes, others: Sequence[str]) -> tuple[str, ...]:
+    """Return the words a guess is drawn from."""
+    idle = [wish.phrase for wish in wishes.wishes if not _may_matter(wish)]
+    return _distinct([*idle, *wishes.ignored, *others])
 
 
 def _nearest(words: Sequence[str]) -> str:
@@ -185,101 +120,89 @@ def _nearest(words: Sequence[str]) -> str:
     asked = set(words)
 
     def shared(preset: Variation) -> int:
-        own = f"{preset.name.replace('_', ' ')} {preset.prompt.lower()}"
-        return len(asked & set(own.replace(",", " ").replace(".", " ").split()))
+        return len(asked & set(wording.plain_words(f"{preset.name} {preset.prompt}")))
 
     best = max(load().values(), key=shared)
     return best.name if shared(best) else _PLAIN
 
 
-def _finished(base: Arrangement, found: _Found, known: Lexicon) -> Arrangement:
-    """Return the base with its drummer, without what is unwanted, in the moods asked for."""
-    wanted = [meaning for _, meaning in found.wanted]
-    drummed = any(isinstance(meaning, Percussion) for meaning in wanted)
-    if drummed and base.drums is None:
-        base = base.model_copy(update={"drums": known.kit, "strokes": {}})
-    base = _reduced(base, [meaning for _, meaning in found.unwanted])
-    for mood in wanted:
-        if isinstance(mood, Mood):
-            base = _in_mood(base, mood)
-    return Arrangement.model_validate(base.model_dump())
+def _told(
+    wishes: Wishes, cast: Casting, others: Sequence[str]
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the phrases that had an effect and the words that had none."""
+    used = [wish.phrase for number, wish in enumerate(wishes.wishes) if number in cast.used]
+    idle = [wish.phrase for number, wish in enumerate(wishes.wishes) if number not in cast.used]
+    words = {word for phrase in used for word in phrase.split()}
+    ignored = [phrase for phrase in (*idle, *wishes.ignored, *others) if phrase not in words]
+    return _distinct(used), tuple(each for each in _distinct(ignored) if each not in used)
 
 
-def _ensemble(players: Sequence[Voice]) -> Arrangement:
-    """Return the named players alone; the first takes the whole music if nobody else would."""
-    voices = _named_apart(players)
-    if not any(voice.role in _HARMONIC_ROLES for voice in voices):
-        lead = voices[0].model_copy(update={"role": "riff", "polyphony": None, "rhythm": None})
-        voices = [lead, *voices[1:]]
-    reverb = Effect(kind="reverb", parameters={"seconds": 1.3, "mix": 0.16})
-    return Arrangement(voices=voices, effects=[reverb])
+def _distinct(items: Sequence[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(items))
 
 
-def _with_players(base: Arrangement, players: Sequence[Voice]) -> Arrangement:
-    """Return the base with players of the same role replaced, and others added a little softer."""
-    voices, taken = list(base.voices), set[int]()
-    for player in players:
-        if any(_sounds_like(player, voice) for voice in voices):
-            continue
-        seat = next(
-            (i for i, v in enumerate(voices) if v.role == player.role and i not in taken), None
-        )
-        if seat is None:
-            voices.append(player.model_copy(update={"gain_db": _EXTRA_DB}))
-            taken.add(len(voices) - 1)
-        else:
-            kept = {"gain_db": voices[seat].gain_db, "pan": voices[seat].pan}
-            voices[seat] = player.model_copy(update=kept)
-            taken.add(seat)
-    return _seated(base, _named_apart(voices))
+# What of the source stays
 
 
-def _sounds_like(one: Voice, other: Voice) -> bool:
-    return (one.program, one.synth) == (other.program, other.synth)
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """Which kinds of things the wishes are about."""
+
+    wishes: Sequence[Wish]
+
+    def about(self, *stances: Marker | None, kind: type | Kept) -> set[int]:
+        """Return the numbers of the wishes of these stances about a kind of thing."""
+        return {
+            number
+            for number, wish in enumerate(self.wishes)
+            if wish.stance in stances
+            and any(
+                meaning is kind if isinstance(kind, Kept) else isinstance(meaning, kind)
+                for meaning in wish.meanings
+            )
+        }
 
 
-def _named_apart(voices: Sequence[Voice]) -> list[Voice]:
-    """Return the voices without repeats, with names of their own."""
-    kept: dict[str, Voice] = {}
-    for voice in voices:
-        name = voice.name
-        if name in kept and _sounds_like(kept[name], voice) and kept[name].role == voice.role:
-            continue
-        while name in kept:
-            name += " again"
-        kept[name] = voice.model_copy(update={"name": name})
-    return list(kept.values())
+def _of_the_source(wishes: Wishes, cast: Casting) -> tuple[bool | None, Mapping[Layer, float]]:
+    """Return whether the source's drums stay, and strengths of its layers; note what was used."""
+    asked = _Asked(wishes.wishes)
+    kept = asked.about(Marker.KEPT, kind=Percussion)
+    gone = asked.about(*_AWAY, kind=Percussion)
+    strokes = asked.about(None, Marker.ADDED, kind=Percussion)
+    keep_drums = True if kept else (False if gone else None)
+    layers: dict[Layer, float] = {}
+    if wishes.is_only and not strokes:
+        layers["drums"] = 1.0
+    layers |= _pitched(asked, cast, strokes)
+    if asked.about(Marker.KEPT, kind=Kept.VOCALS):
+        layers["vocals"] = 0.0
+    elif asked.about(*_AWAY, kind=Kept.VOCALS):
+        layers["vocals"] = 1.0
+    cast.used |= kept | asked.about(Marker.KEPT, *_AWAY, kind=Kept.VOCALS)
+    cast.used |= asked.about(Marker.KEPT, kind=Kept.ALWAYS)
+    return keep_drums, MappingProxyType(layers)
 
 
-def _seated(base: Arrangement, voices: Sequence[Voice]) -> Arrangement:
-    """Return the base with other voices; strokes of players who left are dropped."""
-    names = {voice.name for voice in voices}
-    strokes = {kind: stroke for kind, stroke in base.strokes.items() if stroke.part in names}
-    return base.model_copy(update={"voices": list(voices), "strokes": strokes})
+def _pitched(asked: _Asked, cast: Casting, strokes: set[int]) -> dict[Layer, float]:
+    """Return how much of the source's own instruments goes, where words say so.
 
-
-def _reduced(base: Arrangement, unwanted: Sequence[Meaning]) -> Arrangement:
-    """Return the base without what is unwanted; one player always stays."""
-    if any(isinstance(meaning, Percussion) for meaning in unwanted):
-        base = base.model_copy(update={"drums": None, "strokes": {}})
-    for player in (meaning for meaning in unwanted if isinstance(meaning, Voice)):
-        kept = [voice for voice in base.voices if not _is_meant(player, voice)]
-        base = _seated(base, kept) if kept else base
-    kinds = {effect.kind for mood in unwanted if isinstance(mood, Mood) for effect in mood.effects}
-    effects = [effect for effect in base.effects if effect.kind not in kinds]
-    return base.model_copy(update={"effects": effects})
-
-
-def _is_meant(player: Voice, voice: Voice) -> bool:
-    """Return whether "no <player>" sends this voice away; "no bass" means any bass."""
-    return _sounds_like(player, voice) or (player.role == "bass" == voice.role)
-
-
-def _in_mood(base: Arrangement, mood: Mood) -> Arrangement:
-    kinds = {effect.kind for effect in mood.effects}
-    effects = [effect for effect in base.effects if effect.kind not in kinds]
-    voices = [voice for voice in base.voices if voice.role not in mood.drops] or base.voices
-    if mood.pedal:
-        voices = [voice.model_copy(update={"pedal": True}) for voice in voices]
-    changed = base.model_copy(update={"effects": [*effects, *mood.effects]})
-    return _seated(changed, voices)
+    "Add strings" leaves them beside the strings, "replace the drums with a kit" leaves them alone.
+    """
+    players = asked.about(None, Marker.ADDED, kind=Voice) & cast.used
+    added = asked.about(Marker.ADDED, kind=Voice) & players
+    replaced = asked.about(Marker.REPLACED, kind=Percussion)
+    stay = asked.about(Marker.KEPT, kind=Voice)
+    rest = asked.about(Marker.KEPT, kind=Kept.REST)
+    names_genre = bool(asked.about(None, Marker.ADDED, kind=Genre) & cast.used)
+    layers: dict[Layer, float] = {}
+    if strokes and not players and not names_genre:
+        added_strokes = strokes & asked.about(Marker.ADDED, kind=Percussion)
+        if replaced or rest or stay or added_strokes:
+            layers = {"pitched": 0.0, "drums": _ALONGSIDE if added_strokes else 1.0}
+    elif players and (stay or (added == players and not names_genre)):
+        layers = {"pitched": _ALONGSIDE, "drums": _ALONGSIDE if strokes else 0.0}
+    elif players and rest and not strokes:
+        layers = {"drums": 0.0, "vocals": 0.0}
+    if players or strokes:
+        cast.used |= stay | rest
+    return layers

@@ -113,14 +113,8 @@ def style_of(base: str | None) -> Style:
 
 
 def base_of(reading: Reading) -> str | None:
-    """Return which arrangement words were read as, by the genre among them; None for none."""
-    known = lexicon.load()
-    for phrase in reading.understood:
-        _, meanings = known.longest(phrase.split())
-        for meaning in meanings:
-            if isinstance(meaning, lexicon.Genre):
-                return meaning.base
-    return reading.guessed
+    """Return which arrangement words were read as; None for named players alone."""
+    return reading.base or reading.guessed
 
 
 def asked(text: str) -> Asked:

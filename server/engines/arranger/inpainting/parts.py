@@ -80,22 +80,9 @@ def drummed(reading: Reading, section: Section) -> Arrangement:
     struck = section.kept.strokes if section.kept is not None else section.groove.strokes
     if arrangement.drums is not None or arrangement.strokes or not struck:
         return arrangement
-    if _wants_no_drums(reading):
+    if reading.is_drumless:
         return arrangement
     return arrangement.model_copy(update={"drums": lexicon.load().kit})
-
-
-def _wants_no_drums(reading: Reading) -> bool:
-    """Return whether "no drums", in whatever words, was understood."""
-    known = lexicon.load()
-    for phrase in reading.understood:
-        words = phrase.split()
-        for at in range(1, len(words)):
-            negates = tuple(words[:at]) in known.negations
-            _, meanings = known.longest(words[at:])
-            if negates and any(isinstance(meaning, lexicon.Percussion) for meaning in meanings):
-                return True
-    return False
 
 
 # As if it had been heard
