@@ -24,6 +24,9 @@ from server.media.sheet import Sheet
 SOURCE = "source"
 """The stem of what is left of the source."""
 
+_LAYER_OF_SOURCE = "(source)"
+"""How the names of stems end that are a layer of the source: its drums, its voice."""
+
 NO_NOTES = "There is no MIDI file: nothing was played."
 NO_STEMS = "There are no stems: nothing was played."
 LOUD_STEM = "The stem {} alone is louder than full scale, so it is a WAV file of floats."
@@ -148,7 +151,8 @@ def _stem(
     fmt: Format = "wav" if is_loud or wanted.format == "wav" else "flac"
     subtype: codec.Subtype = "FLOAT" if is_loud else "PCM_24"
     title = f"{take.choice.variation}: {part}"
-    said = _of_source(take, title) if part == SOURCE else takes.told(take, origin, title=title)
+    is_of_source = part == SOURCE or part.endswith(_LAYER_OF_SOURCE)
+    said = _of_source(take, title) if is_of_source else takes.told(take, origin, title=title)
     data = takes.encoded(clip, fmt, said, take, origin, subtype=subtype)
     notices = (LOUD_STEM.format(part),) if is_loud else ()
     return Companion(Role.STEM, f"{name}.{fmt}", data, clip, {"part": part}, notices)

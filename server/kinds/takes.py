@@ -73,11 +73,11 @@ class Take:
     @cached_property
     def music(self) -> riff.Music:
         """The same for sequencers; nothing that was not heard."""
-        heard, sheet = self.heard, self.made.sheet
+        heard = self.heard
         return riff.Music(
             bpm=heard.get("bpm") or None,
             is_steady=bool(heard.get("steady", True)),
-            meter=sheet.meter if sheet is not None else (4, 4),
+            meter=_meter(heard.get("meter") or "4/4"),
             key=key.named(heard["key"]) if heard.get("key") else None,
             markers=tuple(_markers(heard.get("chords") or ())),
         )
@@ -96,6 +96,11 @@ class Take:
 
         clip = self.placed.clip
         return Level(loudness.integrated_loudness(clip), loudness.true_peak_db(clip))
+
+
+def _meter(signature: str) -> tuple[int, int]:
+    beats, _, value = signature.partition("/")
+    return int(beats), int(value)
 
 
 def _markers(chords: Sequence[Mapping[str, Any]]) -> Iterator[tuple[float, str]]:

@@ -73,6 +73,11 @@ _NOT_AUDIO = re.compile(
 """MIDI, pictures, films without a supported sound track, documents, archives, plain text."""
 
 
+def is_sound(media_type: str) -> bool:
+    """Whether a stored file of that type is one to listen to, and neither notes nor a picture."""
+    return media_type != MIDI_TYPE and not media_type.startswith("image/")
+
+
 def sniff(head: bytes) -> Format:
     """Tell a file's format from its first bytes, whatever its name claims.
 

@@ -10,12 +10,15 @@ from flask_openapi.blueprint import APIBlueprint
 from pydantic import BaseModel, ConfigDict, Field
 from werkzeug.exceptions import RequestedRangeNotSatisfiable
 
+from server import errors
 from server.jobs.ports import Artifact
 from server.media import codec, formats
 from server.media.bounded import READERS
 from server.web import callers, documentation, intake, parsing, views
 from server.web.documentation import answers
 from server.web.services import current
+
+NO_SOUND = "There is no sound in this file; it can only be had as it is."
 
 WRITABLE = {each.name: each for each in formats.FORMATS.values() if each.writable}
 
@@ -88,8 +91,8 @@ def upload(query: UploadQuery) -> Response:
     "/artifacts/<id>",
     responses=answers(
         {
-            200: documentation.sound("The sound."),
-            206: documentation.sound("A part of it."),
+            200: documentation.stored("The file."),
+            206: documentation.stored("A part of it."),
             304: None,
         },
         404,
@@ -100,10 +103,10 @@ def upload(query: UploadQuery) -> Response:
     ),
 )
 def fetch(path: ArtifactPath, query: Delivery) -> Response:
-    """Download a sound, whole or in part, as it is or converted."""
+    """Download a file, whole or in part; a sound as it is or converted."""
     _let_in_by_link(path, query)
     artifact = current().artifacts.get(path.id)
-    wanted = query.format or _accepted(request, artifact)
+    wanted = _conversion(query, artifact)
     content = _converted(artifact, wanted) if wanted else _stored(artifact)
     return _with_facts(_delivered(content), content, download=query.download)
 
@@ -133,6 +136,21 @@ def _let_in_by_link(path: ArtifactPath, query: Delivery) -> None:
         links = current().downloads
         links.check(path.id, expires=query.expires, signature=query.signature)
         callers.let_in(callers.EVERYBODY)
+
+
+def _conversion(query: Delivery, artifact: Artifact) -> str | None:
+    """Return the format to convert to, or None for the stored file.
+
+    What an Accept header prefers means nothing to a file that is no sound.
+
+    Raises:
+        errors.InvalidInput: notes or a picture are wanted as sound; names `format`.
+    """
+    if formats.is_sound(artifact.media_type):
+        return query.format or _accepted(request, artifact)
+    if query.format is not None:
+        raise errors.InvalidInput(NO_SOUND, field="format")
+    return None
 
 
 def _accepted(incoming: Request, artifact: Artifact) -> str | None:

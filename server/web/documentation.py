@@ -123,9 +123,21 @@ def sound(description: str) -> dict[str, Any]:
     }
 
 
+def stored(description: str) -> dict[str, Any]:
+    """Return the description of an answer that is any stored file: sound, notes or a picture."""
+    answer = sound(description)
+    others = {name: {"schema": _BINARY} for name in (formats.MIDI_TYPE, "image/png")}
+    return {**answer, "content": {**answer["content"], **others}}
+
+
 def picture(description: str) -> dict[str, Any]:
     """Return the description of an answer that is a picture."""
     return {"description": description, "content": {"image/png": {"schema": _BINARY}}}
+
+
+def file_of(media_type: str, description: str) -> dict[str, Any]:
+    """Return the description of an answer that is a file of one kind."""
+    return {"description": description, "content": {media_type: {"schema": _BINARY}}}
 
 
 def page_of(media_type: str, description: str) -> dict[str, Any]:

@@ -14,12 +14,14 @@ from server.jobs.estimates import Forecast
 from server.jobs.kind import JobSpec, Kind
 from server.jobs.ports import Artifact
 from server.jobs.record import Job, now
+from server.media import formats
 from server.media.bounded import READERS
 from server.media.codec import Probe
 from server.web import callers, keys
 from server.web.parsing import Submission
 from server.web.services import Services
 
+_NO_SOUND = "There is no sound in this file; send one to listen to."
 _NOT_YET_STORED = "0" * 32
 _UNWANTED_IN_NAMES = re.compile(r"[^\w .()+\-\[\]]")
 _LONGEST_NAME = 100
@@ -224,9 +226,12 @@ def _worked_on(services: Services, spec: JobSpec, source_seconds: float | None) 
 
 def _known_source(services: Services, artifact_id: str) -> Artifact:
     try:
-        return services.artifacts.get(artifact_id)
+        source = services.artifacts.get(artifact_id)
     except errors.NotFound as error:
         raise errors.InvalidInput(error.message, field="source") from error
+    if not formats.is_sound(source.media_type):
+        raise errors.InvalidInput(_NO_SOUND, field="source")
+    return source
 
 
 def _without_source(order: Order) -> Mapping[str, Any]:

@@ -21,7 +21,6 @@ from server.jobs.ports import Artifact, ArtifactStore, Offer
 from server.jobs.webhooks import Delivery, DeliveryState
 from server.kinds import picture
 from server.web.errors import Failure
-from variations import Variation
 
 JSON = "application/json"
 
@@ -93,7 +92,9 @@ class ArtifactView(View):
     size_bytes: int
     expires_at: datetime | None
     role: record.Role | None = Field(
-        None, description="Within a job: its result, or a preview of one that is not finished."
+        None,
+        description="Within a job: a result, a preview of one that is not finished, or a file "
+        "beside a result: its notes, a stem of it, the source as loud as it, a picture.",
     )
 
     @classmethod
@@ -224,7 +225,7 @@ class JobView(Receipt):
     engine: str | None
     licence: str | None = Field(description="What the engine and its results stand under.")
     artifacts: list[ArtifactView] = Field(
-        description="What it made, while that is kept: results in order, then previews."
+        description="What it made, while that is kept: results in order, then all other files."
     )
     report: dict[str, Any] | None = Field(description="Facts about source and result.")
     recipe: dict[str, Any] | None = Field(description="Everything needed to run it again.")
@@ -307,25 +308,6 @@ class HappeningsView(View):
 
 
 # What the server has
-
-
-class VariationView(BaseModel):
-    """A preset."""
-
-    prompt: str
-    flowstep: float
-    steps: int
-
-    @classmethod
-    def of(cls, variation: Variation) -> Self:
-        """Show a preset."""
-        return cls(prompt=variation.prompt, flowstep=variation.flowstep, steps=variation.steps)
-
-
-class VariationsView(View):
-    """The presets, in the order clients number them in."""
-
-    variations: dict[str, VariationView]
 
 
 class EngineView(BaseModel):

@@ -1,7 +1,7 @@
 """An engine that does as it is told, so that stories about jobs are short and exact."""
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -21,6 +21,7 @@ from server.engines.protocols import (
 from server.jobs.ports import Offer, WorkerNote
 from server.jobs.record import now
 from server.media.clip import Clip
+from server.media.sheet import Sheet
 from server.media.window import Window
 
 STEPS = 4
@@ -67,6 +68,9 @@ class ScriptedEngine:
         play: what it makes of a clip.
         go_on: what it makes of a clip, seconds and a seed when it goes on.
         begin: what it makes of seconds and a seed alone.
+        sheet: the notes that it says it played, as long as it was given.
+        split: what the parts of what it made of a clip are, by name, where they are wanted.
+        heard: what it says of a clip.
         has_previews: whether it gives a preview after its second step, at a quarter of the level.
         steps: how many steps it made.
         is_stepping: set once it has made the step at which it is held.
@@ -83,6 +87,9 @@ class ScriptedEngine:
         self.play: Callable[[Clip], Clip] = halved
         self.go_on: Callable[[Clip, float, int], Clip] = hummed
         self.begin: Callable[[float, int], Clip] = begun
+        self.sheet: Callable[[Clip], Sheet] | None = None
+        self.split: Callable[[Clip], Mapping[str, Clip]] | None = None
+        self.heard: dict[str, Any] = {"bpm": 120.0}
         self.has_previews = False
         self.steps = 0
         self.is_stepping = threading.Event()
@@ -206,9 +213,13 @@ class ScriptedEngine:
 
     def _transformation(self, clip: Clip, brief: Brief) -> Transformation:
         words = brief.prompt.split()
+        played = self.play(clip)
+        is_split = brief.wants_stems and self.split is not None
         return Transformation(
-            clip=self.play(clip),
-            heard={"bpm": 120.0},
+            clip=played,
+            heard=self.heard,
+            sheet=self.sheet(clip) if self.sheet else None,
+            stems=self.split(played) if is_split and self.split else {},
             understood=tuple(word for word in words if word == "strings"),
             ignored=tuple(word for word in words if word == "purple"),
             model={"name": "scripted", "device": "cpu"},
