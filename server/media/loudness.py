@@ -28,6 +28,8 @@ _OVERSAMPLING = 4
 _TAPS_A_PHASE = 16
 _LOOK_AHEAD_SECONDS = 0.003
 _RELEASE_DB_PER_SECOND = 60.0
+_PIECE_SAMPLES = 1 << 18
+_BLOCK = 1 << 13
 
 
 # Loudness
@@ -85,14 +87,30 @@ def _block_powers(clip: Clip) -> NDArray[np.float64]:
     """Return the weighted mean square of each gating block, `[blocks]`; empty for an empty clip."""
     if not clip.length:
         return np.zeros(0)
-    weighted = signal.sosfilt(k_weighting(clip.sample_rate), clip.samples.astype(np.float64))
-    energy = np.tensordot(_channel_weights(clip.channels), np.square(weighted), axes=1)
+    energy = _weighted_energy(clip)
     block = round(_BLOCK_SECONDS * clip.sample_rate)
     if energy.size < block:
         return np.asarray(energy.mean(keepdims=True))
     starts = np.arange(0, energy.size - block + 1, max(block // _HOPS_A_BLOCK, 1))
-    total = np.concatenate([[0.0], np.cumsum(energy)])
-    return np.asarray((total[starts + block] - total[starts]) / block)
+    total = np.cumsum(energy, out=energy)
+    before = np.where(starts > 0, total[starts - 1], 0.0)
+    return np.asarray((total[starts + block - 1] - before) / block)
+
+
+def _weighted_energy(clip: Clip) -> NDArray[np.float64]:
+    """Return the K-weighted energy of each sample, all channels together, `[N]`.
+
+    A piece after the other: in double precision a whole song would take a lot of room.
+    """
+    sections = k_weighting(clip.sample_rate)
+    weights = _channel_weights(clip.channels)
+    energy = np.empty(clip.length)
+    state = np.zeros((sections.shape[0], clip.channels, 2))
+    for start in range(0, clip.length, _PIECE_SAMPLES):
+        piece = slice(start, start + _PIECE_SAMPLES)
+        weighted, state = signal.sosfilt(sections, clip.samples[:, piece], zi=state)
+        np.einsum("c,cn,cn->n", weights, weighted, weighted, out=energy[piece])
+    return energy
 
 
 def _channel_weights(channels: int) -> NDArray[np.float64]:
@@ -140,12 +158,28 @@ def _true_levels(samples: Samples) -> Samples:
     levels: Samples = np.abs(samples).max(axis=0, initial=0.0)
     if levels.size == 0:
         return levels
-    for phase in range(1, _OVERSAMPLING):
-        taps = _between(phase / _OVERSAMPLING)
-        for channel in samples:
-            inserted = signal.oaconvolve(channel, taps)[_TAPS_A_PHASE // 2 - 1 :][: levels.size]
-            np.maximum(levels, np.abs(inserted), out=levels)
+    phases = np.stack([_between(phase / _OVERSAMPLING) for phase in range(1, _OVERSAMPLING)])
+    for channel in samples:
+        for start in range(0, levels.size, _BLOCK):
+            _raise_to(levels, channel, phases, start)
     return levels
+
+
+def _raise_to(levels: Samples, channel: Samples, phases: Samples, start: int) -> None:
+    """Raise the levels of one piece to what lies between its samples, in place.
+
+    Sixteen multiplications a sample within the processor's cache are faster than a transform.
+    """
+    half, here = _TAPS_A_PHASE // 2, levels[start : start + _BLOCK]
+    first, last = start - half, start + here.size + half - 1
+    around = np.pad(channel[max(first, 0) : last], (max(-first, 0), max(last - channel.size, 0)))
+    product = np.empty_like(here)
+    for taps in phases:
+        inserted = taps[-1] * around[: here.size]
+        for place in range(1, _TAPS_A_PHASE):
+            np.multiply(around[place : place + here.size], taps[-1 - place], out=product)
+            inserted += product
+        np.maximum(here, np.abs(inserted, out=inserted), out=here)
 
 
 def _between(fraction: float) -> Samples:
@@ -170,8 +204,10 @@ def limit(clip: Clip, *, ceiling_db: float = -1.0) -> Clip:
 
 def limiting(clip: Clip, *, ceiling_db: float = -1.0) -> Gain:
     """Return the gain of `limit`, for what the clip is made of."""
-    levels = _true_levels(clip.samples)
-    over_db = 20.0 * np.log10(np.maximum(levels, 1e-9, dtype=np.float64)) - ceiling_db
+    over_db = _true_levels(clip.samples).astype(np.float64)
+    np.log10(np.maximum(over_db, 1e-9, out=over_db), out=over_db)
+    over_db *= 20.0
+    over_db -= ceiling_db
     if not np.any(over_db > 0.0):
         return _unchanged
     gains = (10.0 ** (-_smooth_reduction(over_db, clip.sample_rate) / 20.0)).astype(np.float32)
@@ -192,7 +228,10 @@ def _unchanged(clip: Clip) -> Clip:
 def _smooth_reduction(over_db: NDArray[np.float64], sample_rate: int) -> NDArray[np.float64]:
     """Return a smooth reduction of at least `over_db` in every sample, `[N]` in decibels."""
     slope = _RELEASE_DB_PER_SECOND / sample_rate * np.arange(over_db.size)
-    released = np.maximum.accumulate(np.maximum(over_db, 0.0) + slope) - slope
+    released = np.maximum(over_db, 0.0)
+    released += slope
+    np.maximum.accumulate(released, out=released)
+    released -= slope
     width = 2 * max(1, round(_LOOK_AHEAD_SECONDS * sample_rate)) + 1
     held = ndimage.maximum_filter1d(released, width, mode="nearest")
     smoothing = signal.get_window("hann", width + 2, fftbins=False)[1:-1]
