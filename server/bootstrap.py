@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from obstore.store import MemoryStore, ObjectStore
 
+import variations
 from server.adapters import migrate, rq_queue
 from server.adapters.artifacts import StoredArtifacts, open_store
 from server.adapters.attendance import Attendance
@@ -119,6 +120,7 @@ def web(settings: Settings, redis_url: str, *, kinds: Kinds = KINDS) -> "Flask":
     from server.web.app import create_app  # noqa: PLC0415 - a worker needs none of it
     from server.web.services import Services  # noqa: PLC0415
 
+    variations.use_folder(settings.own_presets_dir)
     record = open_record(settings)
     _ask_for_a_first_key(settings, SqlKeys(record.database))
     router = _router(settings, record, kinds, ENGINES)
@@ -159,6 +161,7 @@ def worker(
     engines: Mapping[str, EngineCard] = ENGINES,
 ) -> ResidentWorker:
     """Return a worker of this process, ready to `serve`; RQ will run jobs with its runner."""
+    variations.use_folder(settings.own_presets_dir)
     name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(2)}"
     record, shift = open_record(settings), Shift()
     residency = Residency(settings, engines=engines)
@@ -214,6 +217,7 @@ def open_keys(settings: Settings) -> Iterator[Keys]:
 @contextmanager
 def desk(settings: Settings) -> Iterator[JobService]:
     """Yield what an operator may do with jobs on the record alone, whether a server runs or not."""
+    variations.use_folder(settings.own_presets_dir)
     record = open_record(settings)
     with closing(record.database):
         yield JobService(
@@ -234,6 +238,7 @@ def local(
     engines: Mapping[str, EngineCard] = ENGINES,
 ) -> Iterator[Local]:
     """Yield everything in one process; nothing of it is left behind."""
+    variations.use_folder(settings.own_presets_dir)
     with TemporaryDirectory() as directory:
         database = f"sqlite:///{Path(directory) / 'record.sqlite3'}"
         record = _record(settings, database, MemoryStore())

@@ -136,6 +136,10 @@ class Settings(BaseSettings):
         None,
         description="ONNX file of the transcription network; unset looks for the installed one.",
     )
+    presets_dir: Path | None = Field(
+        None,
+        description="Folder of your own presets, *.toml; unset is presets in the data directory.",
+    )
     device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = Field(
         "auto",
         description="Where the networks run: cuda, cuda:1, cpu (slow), or auto: a free card.",
@@ -203,6 +207,16 @@ class Settings(BaseSettings):
     def weights_dir(self) -> Path:
         """Where model weights are kept."""
         return self.models_dir or self.data_dir / "models"
+
+    @property
+    def own_presets_dir(self) -> Path:
+        """Where an operator's own presets lie."""
+        return self.presets_dir or self.data_dir / "presets"
+
+    @property
+    def examples_dir(self) -> Path:
+        """Where a rendered example of each preset lies."""
+        return self.data_dir / "examples"
 
     @property
     def record_url(self) -> str:

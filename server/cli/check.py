@@ -20,6 +20,7 @@ from typing import get_args
 
 import numpy as np
 
+import variations
 from server import errors
 from server.adapters import wire
 from server.cli import console, options
@@ -57,7 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the findings; 0 when the main job works."""
-    settings = options.settings_of(args)
+    settings = options.with_own_presets(args)
     findings = [finding for look in _LOOKS for finding in look(settings)]
     console.say(console.table([(each.mark, each.name, each.says) for each in findings]))
     lacking = [each.name for each in findings if each.is_needed and not each.works]
@@ -122,6 +123,16 @@ def _assets(settings: Settings) -> Iterator[Finding]:
         yield Finding(asset.name, asset.is_available, says)
 
 
+def _presets(settings: Settings) -> Iterator[Finding]:
+    """Count the presets that come with the server and the operator's own; tell what is wrong."""
+    ours = variations.built_in()
+    own = len(variations.load()) - len(ours)
+    yield Finding("presets", works=True, says=f"{len(ours)}, and {own} of your own")
+    for problem in variations.problems():
+        says = f"{problem.sentence} ({settings.own_presets_dir})"
+        yield Finding("preset", works=False, says=says)
+
+
 def _models(_settings: Settings) -> Iterator[Finding]:
     """Ask a process of its own: importing torch costs a second and 200 MB."""
     if importlib.util.find_spec("torch") is None:
@@ -180,4 +191,14 @@ def _up(folder: Path) -> tuple[Path, ...]:
 
 Look = Callable[[Settings], Iterator[Finding]]
 
-_LOOKS: tuple[Look, ...] = (_python, _codecs, _broker, _assets, _models, engines, port, data)
+_LOOKS: tuple[Look, ...] = (
+    _python,
+    _codecs,
+    _broker,
+    _assets,
+    _presets,
+    _models,
+    engines,
+    port,
+    data,
+)

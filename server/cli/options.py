@@ -36,6 +36,19 @@ def settings_of(args: Namespace) -> "Settings":
         raise SystemExit(str(error)) from error
 
 
+def with_own_presets(args: Namespace) -> "Settings":
+    """Return the settings, and from now on take presets from the folder they name.
+
+    Raises:
+        SystemExit: as `settings_of`.
+    """
+    import variations  # noqa: PLC0415 - help needs none
+
+    settings = settings_of(args)
+    variations.use_folder(settings.own_presets_dir)
+    return settings
+
+
 def broker_of(settings: "Settings") -> str:
     """Return the broker's URL.
 

@@ -4,7 +4,7 @@ import argparse
 import textwrap
 
 import variations
-from server.cli import console
+from server.cli import console, options
 
 NAME = "presets"
 HELP = "list the presets and their prompts"
@@ -18,8 +18,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print them in the order clients number them in."""
+    """Print them in the order clients number them in, and what is wrong with one's own."""
+    options.with_own_presets(args)
     presets = variations.load()
+    for problem in variations.problems():
+        console.complain(problem.sentence)
     if args.names:
         console.say("\n".join(presets))
         return 0

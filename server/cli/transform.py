@@ -1,17 +1,15 @@
 """`transform IN -o OUT`: one file, here and now, without a server."""
 
 import argparse
-import difflib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import variations
 from server import bootstrap, errors, kinds
-from server.cli import console, options, report
+from server.cli import companions, console, options, report
 from server.config import Settings
 from server.jobs.events import Event
-from server.jobs.kind import JobSpec
 from server.jobs.record import Job, Status
 from server.kinds import choices, transform
 from server.media import formats
@@ -41,13 +39,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--bpm", type=float, help="the tempo, if you know it")
     parser.add_argument("--start-seconds", type=float, help="change only what follows it")
     parser.add_argument("--end-seconds", type=float, help="change only what precedes it")
+    companions.add_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Transform the file and print what was kept."""
     try:
-        settings = options.settings_of(args)
+        settings = options.with_own_presets(args)
         output = _output(args)
+        companions.check_paths(args, output)
         job, files = _transform(args, output, settings)
     except errors.MelodyflowError as error:
         return console.complain(error.message)
@@ -55,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
         return console.complain(job.error.message if job.error else f"The job was {job.status}.")
     for path, data in files.items():
         try:
-            path.write_bytes(data)
+            companions.write(path, data)
         except OSError as error:
             return console.complain(f"{path} cannot be written: {error.strerror}.")
     console.say(report.describe({"engine": job.engine, "seed": job.seed, "report": job.report}))
@@ -80,16 +80,12 @@ def _transform(
             spec = kinds.parse(transform, {"source": source.id, **parameters})
             spec.check_source(checked.seconds or 0.0)
             job = here.run(transform, spec)
-            files = [artifacts.read(each.artifact_id) for each in job.results]
-            return job, dict(zip(_paths(output, spec), files, strict=False))
+            paths = {file: companions.path_of(file, args, output) for file in job.outputs}
+            return job, {
+                path: artifacts.read(file.artifact_id) for file, path in paths.items() if path
+            }
     finally:
         bar.close()
-
-
-def _paths(output: Path, spec: JobSpec) -> list[Path]:
-    """Return where each result goes: OUT, or names beside it that tell several apart."""
-    labels = spec.labels if isinstance(spec, transform.Spec) else [""]
-    return [output.with_stem(output.stem + label) for label in labels]
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,10 +121,11 @@ def _output(args: argparse.Namespace) -> Path:
 def _parameters(args: argparse.Namespace) -> dict[str, Any]:
     names = ("flowstep", "strength", "seed", "engine", "bpm", "start_seconds", "end_seconds")
     given = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
+    given |= companions.parameters(args)
     played = _names(args)
     for name in played:
         if name not in (choices.CUSTOM, *variations.load()):
-            raise errors.NoSuchVariation(_no_such_preset(name))
+            raise errors.NoSuchVariation(choices.no_such_preset(name))
     if len(played) == 1:
         return {"variation": played[0], "custom_prompt": args.prompt, **given}
     return {"variations": played, "custom_prompt": args.prompt, **given}
@@ -138,9 +135,3 @@ def _names(args: argparse.Namespace) -> list[str]:
     """Return the variations that are asked for."""
     asked = args.variation or (choices.CUSTOM if args.prompt else DEFAULT_VARIATION)
     return [name.strip() for name in asked.split(",")]
-
-
-def _no_such_preset(name: str) -> str:
-    near = difflib.get_close_matches(name, variations.load(), n=1)
-    hint = f"did you mean {near[0]}?" if near else "`python -m server presets` lists them."
-    return f"There is no preset {name}; {hint}"

@@ -14,7 +14,7 @@ from datetime import timedelta
 from server import errors
 from server.jobs.context import Context, Limits
 from server.jobs.events import event_of
-from server.jobs.kind import Kinds
+from server.jobs.kind import JobSpec, Kind, Kinds
 from server.jobs.ports import ArtifactStore, Engines, Events, JobStore, SessionStore
 from server.jobs.record import Job, JobError, Output, Status, now
 
@@ -24,6 +24,8 @@ log = logging.getLogger(__name__)
 
 MOST_DEVICE_LOSSES = 2
 """A job under which the card failed this often is not tried again."""
+
+GONE = "It was there when the job was ordered."
 
 DEVICE_LOST = "The card that computes stopped answering; this is a fault of the server."
 
@@ -83,7 +85,7 @@ class Runner:
         ctx = self._context(job)
         try:
             kind = self.kinds[job.kind]
-            kind.run(kind.Spec.model_validate(job.spec), ctx)
+            kind.run(_order(kind, job), ctx)
         except errors.Stop as stop:
             ending = self._stopped(ctx.job, stop)
         except errors.MelodyflowError as error:
@@ -175,6 +177,19 @@ class Runner:
         self.jobs.update(before, after)
         self.events.publish(event_of(before, after))
         return after
+
+
+def _order(kind: Kind, job: Job) -> JobSpec:
+    """Return what a job asks for.
+
+    Raises:
+        errors.NoSuchVariation: it was there when the job was ordered, and is gone.
+    """
+    try:
+        spec: JobSpec = kind.Spec.model_validate(job.spec)
+    except errors.NoSuchVariation as gone:
+        raise errors.NoSuchVariation(f"{gone.message}. {GONE}") from gone
+    return spec
 
 
 class _Lease:

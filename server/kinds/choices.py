@@ -3,8 +3,10 @@
 One choice is one result. Knows presets and prompts; nothing of sound.
 """
 
+import difflib
 import json
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema
@@ -35,10 +37,19 @@ class Choice(BaseModel):
         """What the musician wrote, or nothing."""
         return (self.custom_prompt or "").strip()
 
-    @property
+    @cached_property
     def preset(self) -> Variation | None:
-        """The preset, None for words alone."""
-        return variations.load()[self.variation] if self.variation != CUSTOM else None
+        """The preset, None for words alone; the same one however its file changes meanwhile.
+
+        Raises:
+            errors.NoSuchVariation: it has gone since this choice was checked.
+        """
+        if self.variation == CUSTOM:
+            return None
+        preset = variations.load().get(self.variation)
+        if preset is None:
+            raise errors.NoSuchVariation(unknown(self.variation))
+        return preset
 
     @property
     def prompt(self) -> str:
@@ -106,6 +117,18 @@ def worded(
     return {"variation": name, field: words if is_as_then else prompt}
 
 
+def no_such_preset(name: str) -> str:
+    """Return a sentence for somebody who misspelt a preset's name."""
+    near = difflib.get_close_matches(name[:64], variations.load(), n=1)
+    hint = f"did you mean {near[0]}?" if near else "`python -m server presets` lists them."
+    return f"There is no preset {name[:64]}; {hint}"
+
+
+def unknown(name: str) -> str:
+    """Return the sentence for a variation that does not exist; clients know it word by word."""
+    return f"Unknown variation: {name[:64]}"
+
+
 def check_name(name: str, *, field: str) -> None:
     """Refuse a variation that does not exist.
 
@@ -113,7 +136,7 @@ def check_name(name: str, *, field: str) -> None:
         errors.NoSuchVariation: there is no preset of that name.
     """
     if name != CUSTOM and name not in variations.load():
-        raise errors.NoSuchVariation(f"Unknown variation: {name[:64]}", field=field)
+        raise errors.NoSuchVariation(unknown(name), field=field)
 
 
 def _known_name(name: str) -> str:

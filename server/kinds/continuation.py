@@ -1,5 +1,6 @@
 """Job kind `continuation`: music that goes on where a sound ends, or where the musician says."""
 
+from functools import cached_property
 from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -153,7 +154,7 @@ class Spec(Sampled):
             words = f"The first {kept:.3f} seconds are kept, so there would be nothing new."
             raise errors.InvalidInput(words, field="total_seconds")
 
-    @property
+    @cached_property
     def choice(self) -> Choice:
         """What shall be heard; nothing need be said."""
         return Choice(variation=self.variation, custom_prompt=self.prompt)

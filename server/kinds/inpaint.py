@@ -1,6 +1,7 @@
 """Job kind `inpaint`: something else in windows of a sound, so that it belongs there."""
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -87,7 +88,7 @@ class Spec(JobSpec):
         """
         insertions.check_within(self.windows, source_seconds=seconds)
 
-    @property
+    @cached_property
     def choice(self) -> Choice:
         """What shall be heard."""
         return Choice(variation=self.variation, custom_prompt=self.prompt)

@@ -1,6 +1,7 @@
 """Job kind `transform`: the same music, played by something else."""
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -143,7 +144,7 @@ class Spec(JobSpec):
         if self.stems:
             parts.check_stems(self.choices, seconds)
 
-    @property
+    @cached_property
     def choices(self) -> tuple[Choice, ...]:
         """What is wanted, one result each."""
         if self.variations is not None:

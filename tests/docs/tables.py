@@ -37,7 +37,7 @@ def failures() -> str:
 
 def presets() -> str:
     """Return the names in the order clients number them in."""
-    return ", ".join(f"`{name}`" for name in variations.load())
+    return ", ".join(f"`{name}`" for name in variations.built_in())
 
 
 def licences() -> str:

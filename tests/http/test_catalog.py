@@ -1,6 +1,9 @@
 """What can be asked for: presets, engines, kinds."""
 
+from pathlib import Path
 from typing import Any
+
+import pytest
 
 import variations
 from server.engines.catalog import ENGINES
@@ -15,7 +18,72 @@ def test_presets_come_in_the_order_clients_number_them(here: World) -> None:
     preset = variations.load()["celtic"]
 
     assert list(variations.load()) == list(shown)
-    assert {"prompt": preset.prompt, "flowstep": 0.12, "steps": 25} == shown["celtic"]
+    expected = {"prompt": preset.prompt, "flowstep": 0.12, "steps": 25, "example": None}
+    assert expected == shown["celtic"]
+
+
+OGG = bytes(range(256)) * 8
+"""Bytes that stand for a file: the server does not look into it."""
+
+
+@pytest.fixture(name="ogg")
+def _ogg(here: World) -> Path:
+    """A rendered example of celtic."""
+    path = here.services.settings.examples_dir / "celtic.ogg"
+    path.parent.mkdir()
+    path.write_bytes(OGG)
+    return path
+
+
+@pytest.mark.usefixtures("ogg")
+def test_an_example_is_found_where_it_was_rendered(here: World) -> None:
+    shown = here.json(here.client.get("/variations"))["variations"]
+
+    assert "/variations/celtic/example" == shown["celtic"]["example"]
+    assert ["celtic"] == [name for name, each in shown.items() if each["example"]]
+
+
+@pytest.mark.usefixtures("ogg")
+def test_an_example_is_played_whole_or_in_part(here: World) -> None:
+    """As a browser's player asks for it."""
+    whole = here.client.get("/variations/celtic/example")
+    part = here.client.get("/variations/celtic/example", headers={"Range": "bytes=16-31"})
+    beyond = here.client.get("/variations/celtic/example", headers={"Range": "bytes=99999-"})
+
+    assert (200, "audio/ogg", OGG) == (whole.status_code, whole.content_type, whole.data)
+    assert (206, OGG[16:32]) == (part.status_code, part.data)
+    assert f"bytes 16-31/{len(OGG)}" == part.headers["Content-Range"]
+    assert 416 == beyond.status_code
+
+
+def test_an_example_is_kept_by_browsers_until_it_is_rendered_anew(here: World, ogg: Path) -> None:
+    first = here.client.get("/variations/celtic/example")
+    known = {"If-None-Match": first.headers["ETag"]}
+
+    assert "max-age=300" in first.headers["Cache-Control"]
+    assert 304 == here.client.get("/variations/celtic/example", headers=known).status_code
+    ogg.write_bytes(OGG[::-1] + b"longer")
+    again = here.client.get("/variations/celtic/example", headers=known)
+    assert (200, OGG[::-1] + b"longer") == (again.status_code, again.data)
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("celtic", "`make examples` does it"),
+        ("celtics", "did you mean celtic?"),
+        ("zzz", "`python -m server presets` lists them"),
+        ("..%2f..%2fmelodyflow", "There is no preset"),
+    ],
+)
+def test_an_example_that_is_not_there_is_told_with_what_helps(
+    here: World, name: str, sentence: str
+) -> None:
+    answer = here.client.get(f"/variations/{name}/example")
+
+    assert 404 == answer.status_code
+    if "%2f" not in name:
+        assert sentence in answer.get_json()["error"]["message"]
 
 
 def _arranger(here: World) -> dict[str, Any]:

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 import variations
-from variations.catalog import MENU, PresetError, load_from
+from variations.catalog import MENU, load_from
+from variations.tables import PresetError
 
 PRESET = """
 [kazoo_choir]
