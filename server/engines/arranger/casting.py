@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from server.engines.arranger import moods
 from server.engines.arranger.clauses import Wish, Wishes
-from server.engines.arranger.lexicon import Genre, Lexicon, Marker, Mood, Part, Percussion
+from server.engines.arranger.lexicon import Genre, Lexicon, Marker, Mood, Name, Part, Percussion
 from variations.schema import Arrangement, Drums, Effect, Voice
 
 MOST_PLAYERS = 10
@@ -22,6 +22,9 @@ _FAINT_DB, _LOUD_DB = -6.0, 3.0
 _DRUMS_ALONE = "lo_fi_drums"
 _WITHOUT_PLAIN = "strings_quartet"
 """The guess where the first one would be left without players."""
+
+_STAND_INS = ("piano", "electric guitar", "strings", "organ")
+"""Who takes over where only a bass would be left; the first who is not unwanted."""
 
 _ROOM = Effect(kind="reverb", parameters={"seconds": 1.3, "mix": 0.16})
 _AWAY = frozenset({Marker.UNWANTED, Marker.REPLACED})
@@ -60,7 +63,7 @@ def cast(
     casting = _begun(wishes, known, preset, guess, head, players)
     had_lead = not casting.arrangement.voices or _has_lead(casting.arrangement)
     if head is not None:
-        casting.used.add(head[0])
+        casting.used |= _of_the_same_base(wishes.wishes, head[1])
     if wishes.is_only and (players or _percussion(wishes.wishes)):
         casting.arrangement = casting.arrangement.model_copy(
             update={"voices": [], "drums": None, "strokes": {}, "halo": None}
@@ -69,6 +72,7 @@ def cast(
     _send_away(casting, wishes.wishes)
     _seat(casting, players, is_ensemble=casting.base is None or wishes.is_only)
     if had_lead or wishes.is_only:
+        _stand_in(casting, wishes.wishes, known, players)
         _lead(casting, players)
     _balance(casting, wishes.wishes)
     _colour(casting, wishes.wishes, known, head)
@@ -96,6 +100,16 @@ def _head(wishes: Sequence[Wish]) -> tuple[int, Genre] | None:
     if named and named_players <= {named[0][0]}:
         return named[0][0], named[0][1]
     return None
+
+
+def _of_the_same_base(wishes: Sequence[Wish], head: Genre) -> set[int]:
+    """Return the numbers of the genres that mean the head's ensemble: "a medieval tavern"."""
+    return {
+        number
+        for number, wish in enumerate(wishes)
+        if wish.is_wanted
+        and any(isinstance(each, Genre) and each.base == head.base for each in wish.meanings)
+    }
 
 
 def _players(wishes: Sequence[Wish], head: tuple[int, Genre] | None) -> Iterator[tuple[int, Voice]]:
@@ -145,7 +159,9 @@ def _begun(
 def _says_anything(wishes: Wishes) -> bool:
     """Return whether words can be followed by a preset that came along with them."""
     return any(
-        not isinstance(meaning, Genre | Part) for wish in wishes.wishes for meaning in wish.meanings
+        not isinstance(meaning, Genre | Name | Part)
+        for wish in wishes.wishes
+        for meaning in wish.meanings
     )
 
 
@@ -224,6 +240,21 @@ def _stands_for(named: Voice, voice: Voice) -> bool:
 
 def _sounds_like(one: Voice, other: Voice) -> bool:
     return (one.program, one.synth) == (other.program, other.synth)
+
+
+def _stand_in(
+    casting: Casting, wishes: Sequence[Wish], known: Lexicon, players: Sequence[tuple[int, Voice]]
+) -> None:
+    """Bring somebody where those sent away leave a bass alone that nobody named."""
+    voices = casting.arrangement.voices
+    if players or not voices or any(voice.role != "bass" for voice in voices):
+        return
+    away = [wish for wish in wishes if wish.stance in _AWAY]
+    for words in _STAND_INS:
+        voice = next(m for m in known.longest(words.split())[1] if isinstance(m, Voice))
+        if away and not any(_is_meant(wish, voice) for wish in away):
+            casting.arrangement = _seated(casting.arrangement, [voice, *voices])
+            return
 
 
 def _leading(voice: Voice) -> Voice:

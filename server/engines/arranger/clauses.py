@@ -6,7 +6,7 @@ Knows phrases and their order; what becomes of an arrangement is the business of
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from server.engines.arranger.lexicon import (
@@ -24,11 +24,17 @@ from variations.schema import Voice
 Value = TypeVar("Value")
 
 _ARTICLES = frozenset({"the", "any", "a", "an", "more", "of", "my", "our", "your", "so", "too"})
+_VERBS = frozenset(
+    {"add", "be", "feel", "have", "include", "it", "like", "make", "need", "play", "put", "sound"}
+    | {"sounding", "sounds", "this", "to", "too", "use", "using", "want"}
+)
+"""What may stand between "not" and what is not wanted: "it should not sound like a piano"."""
+
 _OR = frozenset({"or", "nor"})
 _AND = frozenset({"and"})
 _CONNECTORS = frozenset({"with", "by", "for", "to", "into"})
 _OUT = frozenset({"out", "away", "off"})
-_DIVIDING = frozenset({"with", "but", "featuring", "over", "plus"})
+_DIVIDING = frozenset({"with", "but", "featuring", "from", "in", "over", "plus"})
 """Words after which the rest of a clause only adds to its head: "techno with a jazzy piano"."""
 
 _ALONE = frozenset({"only", "alone"})
@@ -67,6 +73,12 @@ class Wish:
         """Whether it shall sound."""
         return self.stance is None or self.stance is Marker.ADDED
 
+    @property
+    def is_plain_player(self) -> bool:
+        """Whether it is an instrument or drums, of which nothing else was said yet."""
+        is_player = any(isinstance(meaning, Voice | Percussion) for meaning in self.meanings)
+        return is_player and self.is_wanted and self.degree == 1.0
+
 
 @dataclass(frozen=True, slots=True)
 class Wishes:
@@ -89,6 +101,7 @@ def read(words: Sequence[str], known: Lexicon) -> Wishes:
     reader = _Reader([each.typed for each in spelt], [each.meant for each in spelt], known)
     while reader.at < len(spelt):
         reader.step()
+    reader.end()
     return Wishes(tuple(reader.wishes), tuple(reader.ignored), reader.is_only)
 
 
@@ -153,6 +166,10 @@ class _Reader:
         else:
             self._pass()
 
+    def end(self) -> None:
+        """Read what the end of the sentence says."""
+        self._drop_degree()
+
     def _phrase(self, ahead: int = 0) -> tuple[int, tuple[Meaning, ...]]:
         """Return the phrase that begins `ahead` words on, within its clause."""
         begin = self.at + ahead
@@ -161,29 +178,38 @@ class _Reader:
             end += 1
         return self.known.longest(self.meant[begin:end])
 
-    def _text(self, begin: int, end: int) -> str:
+    def _text(self, begin: int, end: int, before: tuple[str, ...] = ()) -> str:
         """Return words as they were typed, and as they were meant where that differs."""
         typed, meant = self.typed[begin:end], self.meant[begin:end]
-        text = " ".join(word for word in (*self.degree_words, *typed) if word)
+        text = " ".join(word for word in (*before, *self.degree_words, *typed) if word)
         is_plain = "" in typed or typed == meant
         return text if is_plain else f"{text} ({' '.join(meant)})"
 
     def _end_clause(self, mark: str) -> None:
+        self._drop_degree()
         self.clause += 1
         if mark == STOP:
             self.stance = None
-        self._drop_degree()
         self.at += 1
 
     def _drop_degree(self) -> None:
+        """Give a degree that nothing followed to the player before it: "the strings louder"."""
+        words = " ".join(self.degree_words)
+        if not set(self.degree_words) <= self.known.filler:
+            last = self.wishes[-1] if self.wishes else None
+            if last is not None and last.clause == self.clause and last.is_plain_player:
+                phrase = f"{last.phrase} {words}"
+                self.wishes[-1] = replace(last, phrase=phrase, degree=self.degree)
+            else:
+                self.ignored.append(words)
         self.degree, self.degree_words = 1.0, ()
 
     def _pass(self) -> None:
         """Go past a word that stands for nothing."""
         word = self.typed[self.at]
         if self.meant[self.at] not in self.known.filler and word not in self.known.filler:
-            self.ignored.append(word)
             self._drop_degree()
+            self.ignored.append(word)
         self.clause += word in _DIVIDING
         self.at += 1
 
@@ -203,31 +229,31 @@ class _Reader:
         elif is_player and follows in _ALONE and _ends_clause(self.meant, end + 1):
             self.is_only = True
             end += 1
-        self._wish(self.at, self.at + size, meanings, stance, end=end)
+        self._wish(self.at, meanings, stance, end=end)
 
     def _wish(
         self,
         begin: int,
-        stop: int,
         meanings: tuple[Meaning, ...],
         stance: Marker | None,
         *,
         end: int,
-        said_from: int | None = None,
+        said_before: tuple[str, ...] = (),
     ) -> None:
-        """Add the phrase of words `begin` to `stop` and go on at `end`."""
-        text_end = end if stance is Marker.UNWANTED and said_from is None else stop
+        """Add the phrase that begins there and go on at `end`."""
+        size, _ = self._phrase(begin - self.at)
+        is_free = stance is Marker.UNWANTED and not said_before
         self.wishes.append(
             Wish(
-                phrase=self._text(begin if said_from is None else said_from, text_end),
+                phrase=self._text(begin, end if is_free else begin + size, said_before),
                 meanings=meanings,
                 stance=stance,
                 degree=self.degree,
                 clause=self.clause,
-                family=self.known.family(self.meant[begin:stop]),
+                family=self.known.family(self.meant[begin : begin + size]),
             )
         )
-        self._drop_degree()
+        self.degree, self.degree_words = 1.0, ()
         self.at = end
 
     # After small words
@@ -236,6 +262,8 @@ class _Reader:
         """Do what a small word says."""
         begin = self.at
         self.at += size
+        if marker is Marker.UNWANTED:
+            self._pass_verbs()
         if marker is Marker.ADDED:
             self.stance = Marker.ADDED
         elif marker is Marker.ONLY:
@@ -244,6 +272,14 @@ class _Reader:
             self._pass_own()
         else:
             self._take_list(marker, begin)
+
+    def _pass_verbs(self) -> None:
+        """Go past "sound like", if something known or at least something follows."""
+        ahead = 0
+        while self.at + ahead < len(self.meant) and self.meant[self.at + ahead] in _VERBS:
+            ahead += 1
+        if self.at + ahead < len(self.meant) and self.meant[self.at + ahead] not in MARKS:
+            self.at += ahead
 
     def _player_follows(self) -> bool:
         """Return whether an instrument comes next: "only a plain old piano"."""
@@ -257,35 +293,42 @@ class _Reader:
             size, meanings = self._phrase(ahead)
             if any(isinstance(meaning, kinds) for meaning in meanings):  # type: ignore[arg-type]
                 return ahead
-            if word in MARKS or (word in self.known.filler and word not in _ARTICLES):
+            is_article = word in _ARTICLES
+            if word in MARKS or (is_article and adjectives):
                 return None
-            adjectives += word not in _ARTICLES
+            if word in self.known.filler and not is_article:
+                return None
+            adjectives += not is_article
             ahead += max(size, 1)
         return None
 
     def _pass_own(self) -> None:
-        """Go past the musician's own sound: "my guitar" is the source, not a player."""
+        """Go past the musician's own sound: "my guitar" is the source; "my vocals" stay."""
         ahead = self._adjectives_before(Voice | Percussion)
         if ahead is None or ahead > _MOST_ADJECTIVES:
             return
-        size, _ = self._phrase(ahead)
+        size, meanings = self._phrase(ahead)
         end = self.at + ahead + size
+        if Kept.VOCALS in meanings:
+            self.at += ahead
+            self._wish(self.at, meanings, Marker.KEPT, end=end)
+            return
         self.ignored.append(self._text(self.at, end))
         self.at = end
 
     def _take_list(self, marker: Marker, begin: int) -> None:
         """Read what a small word is about: "no drums, guitars or bass"."""
-        first, first_wish = True, len(self.wishes)
+        first, first_wish, small = True, len(self.wishes), tuple(self.typed[begin : self.at])
         while self.at < len(self.meant):
-            ahead = self._next_item(marker, is_first=first)
+            ahead = self._next_item(marker, begin, is_first=first)
             if ahead is None:
                 break
             start = self.at
             self.at += ahead
             size, meanings = self._phrase()
-            said_from = begin if first else start
+            between = () if not first else tuple(self.typed[start : self.at])
             self._wish(
-                self.at, self.at + size, meanings, marker, end=self.at + size, said_from=said_from
+                self.at, meanings, marker, end=self.at + size, said_before=(*small, *between)
             )
             first = False
         if first:
@@ -298,7 +341,7 @@ class _Reader:
     def _here(self) -> str:
         return self.meant[self.at] if self.at < len(self.meant) else STOP
 
-    def _next_item(self, marker: Marker, *, is_first: bool) -> int | None:
+    def _next_item(self, marker: Marker, begin: int, *, is_first: bool) -> int | None:
         """Return how many words on the next thing of a list begins, None where the list ends."""
         joined = 0
         if not is_first:
@@ -307,7 +350,7 @@ class _Reader:
                 return None
         self.at += joined
         ahead = None
-        if is_first and marker is not Marker.LESS and self.meant[self.at - 1] not in _PLAIN_NOT:
+        if is_first and marker is not Marker.LESS and self.meant[begin] not in _PLAIN_NOT:
             ahead = self._adjectives_before(Voice | Percussion | Kept)
         if ahead is None:
             ahead = self._articles()
@@ -367,13 +410,8 @@ class _Reader:
         self.at += 1
         for number in range(first_wish, len(self.wishes)):
             wish = self.wishes[number]
-            self.wishes[number] = Wish(
-                phrase=f"{wish.phrase} {self.typed[self.at - 1]}",
-                meanings=wish.meanings,
-                stance=Marker.UNWANTED,
-                clause=wish.clause,
-                family=wish.family,
-            )
+            phrase = f"{wish.phrase} {self.typed[self.at - 1]}"
+            self.wishes[number] = replace(wish, phrase=phrase, stance=Marker.UNWANTED)
 
 
 def _ends_clause(words: Sequence[str], at: int) -> bool:

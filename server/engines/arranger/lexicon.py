@@ -92,7 +92,12 @@ class Kept(StrEnum):
     """Notes, harmony and time: the arranger never changes them."""
 
 
-Meaning = Voice | Genre | Mood | Percussion | Part | Kept
+@dataclass(frozen=True, slots=True)
+class Name:
+    """A name that holds words of sound without meaning them: "beach house"."""
+
+
+Meaning = Name | Voice | Genre | Mood | Percussion | Part | Kept
 
 
 class Marker(StrEnum):
@@ -172,7 +177,7 @@ def _plural_forms(word: str) -> Iterator[str]:
 
 
 def _compared_forms(word: str) -> Iterator[str]:
-    """Yield what an adjective may be a degree of: "darker", "closest", "moodier", "softly"."""
+    """Yield what an adjective may be a degree of: "darker", "wetter", "moodier", "softly"."""
     for ending in ("er", "est", "ish", "ly", "ened", "en"):
         if word.endswith(ending):
             stem = word.removesuffix(ending)
@@ -180,6 +185,8 @@ def _compared_forms(word: str) -> Iterator[str]:
             yield stem + "e"
             if stem.endswith("i"):
                 yield stem[:-1] + "y"
+            if stem[-2:-1] == stem[-1:]:
+                yield stem[:-1]
 
 
 class _Presets(tuple[tuple[str, Arrangement], ...]):
@@ -245,6 +252,7 @@ def _entries(table: Mapping[str, Any]) -> list[tuple[str, Meaning]]:
     for name, kind in kinds.items():
         meant = [kind.model_validate(entry) for entry in table[name]]
         found += [(word, meaning) for meaning in meant for word in meaning.words]
+    found += [(text, Name()) for text in table["names"]]
     found += [(word, Kept(name)) for name, words in table["kept"].items() for word in words]
     return found
 

@@ -14,7 +14,7 @@ from types import MappingProxyType
 from server.engines.arranger import casting, clauses, lexicon, wording
 from server.engines.arranger.casting import Casting
 from server.engines.arranger.clauses import Wish, Wishes
-from server.engines.arranger.lexicon import Genre, Kept, Marker, Percussion
+from server.engines.arranger.lexicon import Genre, Kept, Marker, Name, Percussion
 from server.engines.protocols import Layer
 from variations import Variation, load
 from variations.schema import Arrangement, Voice
@@ -105,8 +105,10 @@ def _read(text: str, *, preset: Variation | None) -> Reading:
 
 
 def _may_matter(wish: Wish) -> bool:
-    """Return whether a phrase may have an effect: all but an unwanted genre."""
-    return wish.is_wanted or not all(isinstance(meaning, Genre) for meaning in wish.meanings)
+    """Return whether a phrase may have an effect: all but a name and an unwanted genre."""
+    if wish.is_wanted:
+        return not all(isinstance(meaning, Name) for meaning in wish.meanings)
+    return not all(isinstance(meaning, Genre | Name) for meaning in wish.meanings)
 
 
 def _unknown(wishes: Wishes, others: Sequence[str]) -> tuple[str, ...]:
@@ -116,11 +118,12 @@ def _unknown(wishes: Wishes, others: Sequence[str]) -> tuple[str, ...]:
 
 
 def _nearest(words: Sequence[str]) -> str:
-    """Return the preset whose name and prompt share most words with these, the first of equals."""
+    """Return the preset whose prompt and name, which counts twice, share most words with these."""
     asked = set(words)
 
     def shared(preset: Variation) -> int:
-        return len(asked & set(wording.plain_words(f"{preset.name} {preset.prompt}")))
+        name, own = (set(wording.plain_words(text)) for text in (preset.name, preset.prompt))
+        return len(asked & name) + len(asked & (name | own))
 
     best = max(load().values(), key=shared)
     return best.name if shared(best) else _PLAIN
@@ -191,7 +194,7 @@ def _pitched(asked: _Asked, cast: Casting, strokes: set[int]) -> dict[Layer, flo
     players = asked.about(None, Marker.ADDED, kind=Voice) & cast.used
     added = asked.about(Marker.ADDED, kind=Voice) & players
     replaced = asked.about(Marker.REPLACED, kind=Percussion)
-    stay = asked.about(Marker.KEPT, kind=Voice)
+    stay = asked.about(Marker.KEPT, kind=Voice) - asked.about(Marker.KEPT, kind=Kept.VOCALS)
     rest = asked.about(Marker.KEPT, kind=Kept.REST)
     names_genre = bool(asked.about(None, Marker.ADDED, kind=Genre) & cast.used)
     layers: dict[Layer, float] = {}
@@ -203,6 +206,8 @@ def _pitched(asked: _Asked, cast: Casting, strokes: set[int]) -> dict[Layer, flo
         layers = {"pitched": _ALONGSIDE, "drums": _ALONGSIDE if strokes else 0.0}
     elif players and rest and not strokes:
         layers = {"drums": 0.0, "vocals": 0.0}
+    if players or strokes or names_genre:
+        cast.used |= asked.about(*_AWAY, kind=Kept.REST)
     if players or strokes:
         cast.used |= stay | rest
     return layers

@@ -96,7 +96,8 @@ def plain_words(text: str) -> tuple[str, ...]:
 def _plain(text: str) -> str:
     """Return lower case without accents, apostrophes and hyphens."""
     decomposed = unicodedata.normalize("NFKD", text.lower())
-    letters = "".join(sign for sign in decomposed if not unicodedata.combining(sign))
+    latin = re.sub(r"([a-z])[\u0300-\u036f]+", r"\1", decomposed)
+    letters = unicodedata.normalize("NFKC", latin)
     joined = _AND.sub(" and ", _ARROW.sub(" into ", letters))
     return re.sub(r"[-_/]", " ", re.sub(r"['’]", "", joined))
 
