@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import signal
 
+from server.engines.arranger.interpolation import between
 from server.media.clip import Clip
 from server.media.loudness import Gain
 
@@ -31,7 +32,7 @@ def strength_of(flowstep: float) -> float:
 def without_offset(clip: Clip) -> Clip:
     """Return the clip with the mean of each channel taken off."""
     mean = clip.samples.mean(axis=1, keepdims=True, dtype=np.float64)
-    return clip.with_samples((clip.samples - mean).astype(np.float32))
+    return clip.with_samples(clip.samples - mean.astype(np.float32))
 
 
 def follow(clip: Clip, source: Clip) -> Clip:
@@ -48,20 +49,22 @@ def following(clip: Clip, source: Clip) -> Gain:
     share = (wanted / own) ** _FOLLOWED_SHARE
     gains = np.clip(share, 10 ** (_LEAST_DB / 20), 10 ** (_MOST_DB / 20))
     frame = round(_LEVEL_FRAME_SECONDS * clip.sample_rate)
-    centres = (np.arange(gains.size) + 0.5) * frame
-    curve = np.interp(np.arange(clip.length), centres, gains)
-    return lambda part: part.with_samples((part.samples * curve).astype(np.float32))
+    edges = np.concatenate([gains[:1], (gains[:-1] + gains[1:]) / 2, gains[-1:]])
+    curve = between(edges.astype(np.float32), frame, clip.length)
+    return lambda part: part.with_samples(part.samples * curve)
 
 
 def _level_curve(clip: Clip) -> NDArray[np.float64]:
     """Return the smoothed level of frames of 20 ms relative to the clip's own, `[frames]`."""
     frame = round(_LEVEL_FRAME_SECONDS * clip.sample_rate)
-    power = np.square(clip.samples, dtype=np.float64).mean(axis=0)
     starts = np.arange(0, clip.length, frame)
     sizes = np.diff(np.append(starts, clip.length))
-    frames = np.add.reduceat(power, starts) / sizes
+    energy = np.einsum("cn,cn->n", clip.samples, clip.samples) / np.float32(clip.channels)
+    frames = np.add.reduceat(energy, starts, dtype=np.float64) / sizes
     weights = signal.windows.hann(round(_FOLLOWED_SECONDS / _LEVEL_FRAME_SECONDS) + 2)[1:-1]
     smooth = np.convolve(frames, weights / weights.sum(), mode="full")
     margin = (weights.size - 1) // 2
     level = np.sqrt(np.maximum(smooth[margin : margin + frames.size], 0.0))
-    return np.asarray((level + _SILENT) / (math.sqrt(float(power.mean())) + _SILENT))
+    return np.asarray(
+        (level + _SILENT) / (math.sqrt(float(frames @ sizes) / clip.length) + _SILENT)
+    )
