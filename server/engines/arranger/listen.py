@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from server.engines.arranger.listening import bends, chords, drums, notes, tempo, verify
+from server.engines.arranger.listening import bass, bends, chords, drums, notes, tempo, verify
 from server.engines.arranger.listening.candidates import Candidates, decode, infer_onsets
 from server.engines.arranger.listening.channel import listened_to
 from server.engines.arranger.listening.features import N_FFT, Evidence, features, raw_onsets
@@ -62,6 +62,7 @@ class _Judged:
     verdicts: NDArray[np.float32]
     joined: Posteriors
     levels: Samples
+    strikes: NDArray[np.float32]
 
 
 def listen(
@@ -182,7 +183,8 @@ def _judge(layers: _Layers, transcriber: Transcriber, report: OnStep, *, once: b
     verdicts = verify.verdicts(verify.committed_verifier(), known, raw_onsets(known))
     report(_JUDGED, STEPS)
     joined = evidence.mix.joined(evidence.harmonic)
-    return _Judged(candidates, verdicts, joined, evidence.mix_levels)
+    strikes = bass.strengths(evidence)
+    return _Judged(candidates, verdicts, joined, evidence.mix_levels, strikes)
 
 
 def weigh(
@@ -233,6 +235,7 @@ def _melody(
 
     def read(thresholds: NDArray[np.float64]) -> tuple[Note, ...]:
         drafts = notes.accept(judged.candidates, judged.verdicts, thresholds)
+        drafts = bass.restruck(drafts, judged.joined.onset, judged.strikes, judged.levels)
         return notes.finish(drafts, judged.levels, peaks, seconds)
 
     first = read(np.full(len(judged.candidates), notes.THRESHOLD))

@@ -32,8 +32,8 @@ _SOFTEST, _LOUDEST = 0.25, 1.15
 
 
 @dataclass(slots=True)
-class _Draft:
-    """A note while its end may still move. Frames, and a posterior column."""
+class Draft:
+    """A note while its end may still move: frames, and a column of the posteriors."""
 
     start: int
     end: float
@@ -43,12 +43,12 @@ class _Draft:
 
 def accept(
     candidates: Candidates, verdicts: NDArray[np.float32], thresholds: NDArray[np.float64]
-) -> list[_Draft]:
+) -> list[Draft]:
     """Return the candidates whose onset reaches their threshold.
 
     A candidate that is judged to go on sounding lengthens the note before it instead.
     """
-    last: dict[int, _Draft] = {}
+    last: dict[int, Draft] = {}
     drafts = []
     rejoin = _REJOIN_SECONDS * FRAME_RATE
     for index in range(len(candidates)):
@@ -60,7 +60,7 @@ def accept(
             if before is not None:
                 before.end = min(before.end, start)
             kind = ONSET if starts_here else SUSTAINED
-            last[column] = _Draft(start, end, column, float(verdict[kind]))
+            last[column] = Draft(start, end, column, float(verdict[kind]))
             drafts.append(last[column])
         elif before and verdict[SUSTAINED] > verdict[GHOST] and start - before.end < rejoin:
             before.end = max(before.end, end)
@@ -68,7 +68,7 @@ def accept(
 
 
 def finish(
-    drafts: list[_Draft], levels: Samples, peaks: NDArray[np.float64], seconds: float
+    drafts: list[Draft], levels: Samples, peaks: NDArray[np.float64], seconds: float
 ) -> tuple[Note, ...]:
     """Return notes by start, at the times of the sound's onsets, all within the clip.
 
@@ -96,7 +96,7 @@ def _merged(one: Note, other: Note) -> Note:
     return replace(surer, seconds=max(one.seconds, other.seconds))
 
 
-def _velocities(drafts: list[_Draft], levels: Samples) -> NDArray[np.float64]:
+def _velocities(drafts: list[Draft], levels: Samples) -> NDArray[np.float64]:
     """Return velocities in (0, 1] from the energy of the first four partials at the attack."""
     columns = np.array([draft.column for draft in drafts])
     frames = np.array([draft.start for draft in drafts])[:, None] + np.arange(8)

@@ -159,7 +159,7 @@ class TestFinish:
     _LEVELS = np.ones((1025, 200), np.float32)
 
     def _finished(self, *spans: tuple[int, float]) -> tuple[Note, ...]:
-        drafts = [notes._Draft(start, end, 40, 0.5 + start / 1000) for start, end in spans]
+        drafts = [notes.Draft(start, end, 40, 0.5 + start / 1000) for start, end in spans]
         return notes.finish(drafts, self._LEVELS, np.array([0.5]), 2.0)
 
     def test_two_starts_at_one_onset_are_one_note_of_the_longer_length(self) -> None:
