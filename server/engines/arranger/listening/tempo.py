@@ -1,7 +1,8 @@
-"""The beat: a constant grid where the music keeps time, a tracked one where it does not.
+"""The beat: a constant grid where the music keeps time, a followed one where it does not.
 
-Knows an onset envelope and its rate; knows nothing of pitches or bars. The tempo itself is found by
-the Fourier comb of `server.media.rhythm`.
+Puts `tempi`, `following` and `agreement` in order. Knows onset envelopes; nothing of pitches or
+bars. Where the pace changes, a clock of its beats is straightened first, so that all the rest hears
+music that keeps time.
 """
 
 from dataclasses import dataclass
@@ -10,6 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from server.engines.arranger.listening import following, tempi
+from server.engines.arranger.listening.agreement import agreement, share_on_grid
+from server.engines.arranger.listening.following import Clock
+from server.engines.arranger.listening.onsets import Onsets, Times, at, onsets_of
 from server.media import rhythm
 from server.media.clip import Samples
 
@@ -17,7 +22,14 @@ DEFAULT_BPM = 120.0
 EDGE_SECONDS = 0.05
 """A beat this close to an edge of the clip stands for the edge."""
 
+AUDIBLE = 2.7
+"""Onsets that agree less than this have no pulse: at random they reach 2.4, see `agreement`."""
+
 _HINT_TOLERANCE = 0.02
+_HINT_MULTIPLES = (1.0, 2.0, 0.5, 3.0, 1 / 3, 4.0, 0.25)
+"""A hint this many times the tempo that is heard means another level of the same pulse."""
+
+_HINT_SUPPORT = 0.75
 _LOOP_TOLERANCE = 0.006
 _LOOP_BONUS = 0.93
 """A tempo that makes the clip a loop may score this much of the other's and still win."""
@@ -28,15 +40,17 @@ _START_SECONDS = 0.03
 """A clip that begins on a beat is likelier: evenly picked quavers fit the off-beat as well."""
 
 _PHASE_BLUR = np.array([0.1, 0.15, 0.2, 0.2, 0.2, 0.15, 0.1])
-_PASSAGE_SECONDS = 6.0
-_DRIFT_OFFSETS = np.arange(-0.12, 0.121, 0.006)
-_STEADY_SECONDS = 0.05
-_MET_SHARE = 0.5
-"""A grid that meets less than this of the onsets that a tracker meets does not fit the music."""
-
-_MET_FRAMES = 7
-_TIGHTNESS = 100.0
 _FEWEST_BEATS = 4
+
+_UNEVEN_SECONDS = 0.012
+_CLEARLY_BETTER = 1.4
+_CLEAR, _CLEAR_SHARE = 4.5, 0.6
+"""A pace changes only where followed beats stray this far from any one tempo, meet this much more
+than the best of them, and onsets agree on them this clearly: notes at random, followed, reach 3.7.
+"""
+
+_STEADY_REACH, _STEADY_TEMPI = 0.03, 61
+_STEADY_STEP_SECONDS = 0.012
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,16 +59,19 @@ class Beats:
 
     Attributes:
         bpm: of the grid, or of the median interval where there is none.
-        confidence: of the phase; about 1 where there is no pulse.
+        confidence: how much better onsets agree on the grid than at random; from `AUDIBLE` on there
+            is a pulse.
         is_steady: whether one grid fits throughout.
         times: `[B]` seconds, rising; the first at most `EDGE_SECONDS`, the last more than that
             before the end and within about a beat of it. The first may lie before the clip.
+        follows_hint: whether a tempo that was told was taken; True where none was.
     """
 
     bpm: float
     confidence: float
     is_steady: bool
     times: NDArray[np.float64]
+    follows_hint: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,47 +81,57 @@ class _Grid:
     bpm: float
     phase: float
     score: float
-    confidence: float
 
 
-def find_beats(envelope: Samples, seconds: float, *, bpm: float | None = None) -> Beats:
+def find_beats(
+    envelope: Samples, seconds: float, *, bpm: float | None = None, bass: Samples | None = None
+) -> Beats:
     """Return the beats of a clip from its onset envelope, `[T]` at `rhythm.FRAME_RATE`.
 
-    `bpm` is a hint of ±2 %. Without onsets the grid is that of the hint, or 120 BPM from 0.
+    `bass` is the envelope of the low band alone. `bpm` is a hint of ±2 %, taken unless the music
+    clearly has another tempo. Without onsets the grid is that of the hint, or 120 BPM from 0.
     """
-    flat = _flattened(envelope)
-    tempo = _tempo(flat, bpm)
-    if not flat.any():
-        return Beats(tempo, 1.0, True, _grid_times(tempo, 0.0, seconds))
-    grid = _best_grid(envelope, tempo, seconds)
+    onsets = onsets_of(envelope, bass)
+    if not onsets.sharp.any():
+        told = bpm or DEFAULT_BPM
+        return Beats(told, 1.0, True, _grid_times(told, 0.0, seconds))
+    clock = _clock(onsets, seconds)
+    if clock is None:
+        return _beats(onsets, seconds, bpm)
+    straight = _Straightening(clock, seconds)
+    even = _beats(straight.onsets(onsets), straight.length, bpm)
+    times = straight.seconds(even.times)
+    times = times[times < seconds - EDGE_SECONDS]
+    median = 60.0 / float(np.median(np.diff(times)))
+    return Beats(median, even.confidence, False, times, even.follows_hint)
+
+
+def _beats(onsets: Onsets, seconds: float, bpm: float | None) -> Beats:
+    """Return the beats of music that keeps time."""
+    tempo, is_told = _tempo(onsets, seconds, bpm)
+    grid = _best_grid(onsets, tempo, seconds)
+    confidence = agreement(onsets, grid.bpm)
+    if confidence < AUDIBLE and bpm is not None and is_told:
+        grid = _Grid(bpm, 0.0, 0.0)
     times = _grid_times(grid.bpm, grid.phase, seconds)
-    tracked = _tracked(flat, grid.bpm)
-    meets_onsets = _met(envelope, times) >= _MET_SHARE * _met(envelope, tracked)
-    if meets_onsets and _drift(envelope, times, seconds) < _STEADY_SECONDS:
-        return Beats(grid.bpm, grid.confidence, True, times)
-    if tracked.size < _FEWEST_BEATS:
-        return Beats(grid.bpm, grid.confidence, False, times)
-    period = float(np.median(np.diff(tracked)))
-    return Beats(60.0 / period, grid.confidence, False, _extended(tracked, period, seconds))
+    return Beats(grid.bpm, confidence, True, times, is_told or bpm is None)
 
 
 # Tempo and phase
 
 
-def _flattened(envelope: Samples) -> Samples:
-    """Return what stands out of the mean of half a second."""
-    width = int(0.5 * rhythm.FRAME_RATE)
-    mean = ndimage.uniform_filter1d(envelope, width, mode="constant")
-    return np.asarray(np.maximum(envelope - mean, 0.0), np.float32)
-
-
-def _tempo(envelope: Samples, bpm: float | None) -> float:
-    if bpm is None:
-        pulse = rhythm.pulse(envelope)
-        return pulse.bpm if pulse.clarity > 0 else DEFAULT_BPM
-    low, high = bpm * (1 - _HINT_TOLERANCE), bpm * (1 + _HINT_TOLERANCE)
-    pulse = rhythm.pulse(envelope, low=low, high=high)
-    return pulse.bpm if pulse.clarity > 0 else bpm
+def _tempo(onsets: Onsets, seconds: float, bpm: float | None) -> tuple[float, bool]:
+    """Return the tempo, and whether it is the one that was told."""
+    free = tempi.choose(onsets, seconds)
+    if bpm is None or free is None:
+        return (free.bpm if free else bpm or DEFAULT_BPM), bpm is not None
+    told = tempi.near(onsets, bpm, seconds, tolerance=_HINT_TOLERANCE).bpm
+    if any(abs(told / free.bpm / each - 1.0) < _HINT_TOLERANCE for each in _HINT_MULTIPLES):
+        return told, True
+    heard = agreement(onsets, free.bpm)
+    if heard >= AUDIBLE and agreement(onsets, told) < _HINT_SUPPORT * heard:
+        return free.bpm, False
+    return told, True
 
 
 def _loop_tempo(bpm: float, seconds: float) -> float:
@@ -117,31 +144,26 @@ def _loop_tempo(bpm: float, seconds: float) -> float:
     return bpm
 
 
-def _best_grid(envelope: Samples, bpm: float, seconds: float) -> _Grid:
-    free = _phased(envelope, bpm, seconds)
-    looped = _phased(envelope, _loop_tempo(bpm, seconds), seconds)
+def _best_grid(onsets: Onsets, bpm: float, seconds: float) -> _Grid:
+    free = _phased(onsets, bpm, seconds)
+    looped = _phased(onsets, _loop_tempo(bpm, seconds), seconds)
     return looped if looped.score > _LOOP_BONUS * free.score else free
 
 
-def _phased(envelope: Samples, bpm: float, seconds: float) -> _Grid:
+def _phased(onsets: Onsets, bpm: float, seconds: float) -> _Grid:
     """Return the tempo with the phase at which beats and half beats meet the most onsets."""
     period = 60.0 / bpm
     phases = np.arange(0.0, period, _PHASE_STEP_SECONDS)
     beats = phases[:, None] + np.arange(int(seconds / period) + 1) * period
     inside = beats < max(seconds - 0.02, 0.02)
     counts = np.maximum(inside.sum(axis=1), 1)
-    on_beat = np.where(inside, _at(envelope, beats), 0.0).sum(axis=1) / counts
-    half = np.where(inside, _at(envelope, beats + period / 2), 0.0).sum(axis=1) / counts
-    scores = ndimage.convolve1d(on_beat + 0.5 * half, _PHASE_BLUR, mode="wrap")
+    seen = at(onsets.whole, beats) + 0.5 * at(onsets.bass, beats)
+    seen += 0.5 * at(onsets.whole, beats + period / 2)
+    met = np.where(inside, seen, 0.0).sum(axis=1) / counts
+    scores = ndimage.convolve1d(met, _PHASE_BLUR, mode="wrap")
     from_start = np.minimum(phases, period - phases)
     best = int(np.where(from_start < _START_SECONDS, _START_BONUS * scores, scores).argmax())
-    score = float(scores[best])
-    return _Grid(bpm, float(phases[best]), score, score / (float(scores.mean()) + 1e-9))
-
-
-def _at(envelope: Samples, times: NDArray[np.float64]) -> NDArray[np.float64]:
-    frames = np.arange(envelope.shape[0])
-    return np.interp(times * rhythm.FRAME_RATE, frames, envelope, right=0.0)
+    return _Grid(bpm, float(phases[best]), float(scores[best]))
 
 
 def _grid_times(bpm: float, phase: float, seconds: float) -> NDArray[np.float64]:
@@ -151,74 +173,63 @@ def _grid_times(bpm: float, phase: float, seconds: float) -> NDArray[np.float64]
     return np.asarray(first + period * np.arange(count))
 
 
-def _drift(envelope: Samples, beats: NDArray[np.float64], seconds: float) -> float:
-    """Return by how many seconds the best offset of the grid differs between passages."""
-    found = []
-    for start in np.arange(0.0, max(seconds - _PASSAGE_SECONDS, 0.0) + 0.01, 3.0):
-        part = beats[(beats >= start) & (beats < start + _PASSAGE_SECONDS)]
-        if not part.size:
-            continue
-        scores = _at(envelope, part + _DRIFT_OFFSETS[:, None]).mean(axis=1)
-        if scores.max() > 1.3 * scores.mean():
-            found.append(float(_DRIFT_OFFSETS[scores.argmax()]))
-    return max(found) - min(found) if found else 0.0
-
-
-def _met(envelope: Samples, beats: NDArray[np.float64]) -> float:
-    """Return the mean height of the onsets within 20 ms of the beats."""
-    near = ndimage.maximum_filter1d(envelope, _MET_FRAMES)
-    return float(_at(near, beats).mean()) if beats.size else 0.0
-
-
 # Music that does not keep time
 
 
-def _tracked(envelope: Samples, bpm: float) -> NDArray[np.float64]:
-    """Return beats by dynamic programming; Ellis, "Beat tracking by dynamic programming" (2007).
-
-    Every beat wants to be an onset and to follow the one before by about a period; the cost of
-    another interval is the square of its logarithm.
-    """
-    period = rhythm.FRAME_RATE * 60.0 / bpm
-    offsets = np.arange(-round(2 * period), -round(period / 2) + 1)
-    penalty = _TIGHTNESS * np.square(np.log(-offsets / period))
-    local = ndimage.gaussian_filter1d(envelope.astype(np.float64), period / 32)
-    local /= max(float(local.std()), 1e-9)
-    reach = -int(offsets[0])
-    total = np.concatenate([np.zeros(reach), local])
-    before = np.full(local.shape[0], -1)
-    for frame in range(local.shape[0]):
-        scores = total[frame + reach + offsets] - penalty
-        best = int(scores.argmax())
-        if scores[best] > 0.0:
-            total[frame + reach] += scores[best]
-            before[frame] = frame + int(offsets[best])
-    return _traced(total[reach:], before, round(period)) / rhythm.FRAME_RATE
+def _clock(onsets: Onsets, seconds: float) -> Clock | None:
+    """Return the followed beats where no constant tempo does as well; None in steady music."""
+    bpm = following.rough_tempo(onsets, tempi.SEARCHED)
+    clock = following.follow(onsets, bpm, seconds)
+    if clock is None or clock.unevenness() < _UNEVEN_SECONDS:
+        return None
+    if _met(onsets, clock.beats) < _CLEARLY_BETTER * _steadily_met(onsets, clock.bpm, seconds):
+        return None
+    straight = _Straightening(clock, seconds)
+    even = straight.onsets(onsets)
+    agrees = agreement(even, straight.bpm) >= _CLEAR
+    return clock if agrees and share_on_grid(even, straight.bpm) >= _CLEAR_SHARE else None
 
 
-def _traced(
-    total: NDArray[np.float64], before: NDArray[np.int64], period: int
-) -> NDArray[np.float64]:
-    """Follow the best chain of beats back from the last period of the clip."""
-    tail = max(0, total.shape[0] - period)
-    frame = tail + int(total[tail:].argmax())
-    chain = []
-    while frame >= 0:
-        chain.append(frame)
-        frame = int(before[frame])
-    return np.array(chain[::-1], np.float64)
+def _met(onsets: Onsets, beats: Times) -> Times:
+    """Return how much starts on these beats `[…, B]` and between them, on the mean."""
+    between = (beats[..., 1:] + beats[..., :-1]) / 2
+    seen = at(onsets.whole, beats) + 0.5 * at(onsets.bass, beats)
+    return np.asarray(seen.mean(axis=-1) + 0.5 * at(onsets.whole, between).mean(axis=-1))
 
 
-def _extended(beats: NDArray[np.float64], period: float, seconds: float) -> NDArray[np.float64]:
-    """Return the beats continued evenly to both edges of the clip."""
-    end = seconds - EDGE_SECONDS
-    beats = beats[beats < end]
-    lead = max(0, int(np.ceil((beats[0] - EDGE_SECONDS) / period)))
-    tail = max(0, int(np.ceil((end - beats[-1]) / period)) - 1)
-    return np.concatenate(
-        [
-            beats[0] - period * np.arange(lead, 0, -1),
-            beats,
-            beats[-1] + period * np.arange(1, tail + 1),
-        ]
-    )
+def _steadily_met(onsets: Onsets, bpm: float, seconds: float) -> float:
+    """Return how much the best constant tempo near this one meets."""
+    most = 0.0
+    for period in 60.0 / bpm * np.linspace(1 - _STEADY_REACH, 1 + _STEADY_REACH, _STEADY_TEMPI):
+        phases = np.arange(0.0, period, _STEADY_STEP_SECONDS)
+        beats = phases[:, None] + period * np.arange(max(2, int(seconds / period)))
+        most = max(most, float(_met(onsets, beats).max()))
+    return most
+
+
+class _Straightening:
+    """Time as beats of a clock pass, at its median pace: 0 stays, all else is stretched."""
+
+    def __init__(self, clock: Clock, seconds: float) -> None:
+        """Go on evenly before the clock's first beat and after its last."""
+        beats = clock.beats
+        first, last = beats[1] - beats[0], beats[-1] - beats[-2]
+        lead = np.arange(int(beats[0] / first) + 3, 0, -1)
+        tail = np.arange(1, int(max(seconds - beats[-1], 0.0) / last) + 4)
+        self._when = np.concatenate([beats[0] - first * lead, beats, beats[-1] + last * tail])
+        self.bpm = clock.bpm
+        self._even = 60.0 / clock.bpm * np.arange(self._when.shape[0])
+        self._even = self._even - np.interp(0.0, self._when, self._even)
+        self.length = float(np.interp(seconds, self._when, self._even))
+
+    def seconds(self, even: Times) -> Times:
+        """Return the moments in the clip of moments in even time."""
+        return np.asarray(np.interp(even, self._even, self._when))
+
+    def onsets(self, onsets: Onsets) -> Onsets:
+        """Return the onsets in even time."""
+        even = np.arange(int(self.length * rhythm.FRAME_RATE) + 1) / rhythm.FRAME_RATE
+        when = self.seconds(even)
+        return Onsets(
+            at(onsets.sharp, when).astype(np.float32), at(onsets.whole, when), at(onsets.bass, when)
+        )
