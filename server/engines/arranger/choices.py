@@ -24,9 +24,14 @@ class Choices:
 
     What is wanted of a player is wanted of the strokes it plays in place of a drummer too, unless
     they are named themselves ("cello, kick").
+
+    Attributes:
+        of_parts: by name.
+        as_written: no player has a whim: for music that is written note by note already.
     """
 
     of_parts: Mapping[str, PartChoice] = field(default_factory=lambda: _NONE)
+    as_written: bool = False
 
     def of(self, name: str) -> PartChoice:
         """Return what is wanted of a part."""
@@ -40,6 +45,10 @@ class Choices:
         """Return what a part's chances are drawn from: its own seed, or the one of all."""
         own = self.of(name).seed
         return seed if own is None else own
+
+    def whim_of(self, name: str, seed: int) -> int:
+        """Return what a player's whims are drawn from; 0 is none."""
+        return 0 if self.as_written else self.seed_of(name, seed)
 
     def gain_of(self, name: str) -> float:
         """Return the factor a part is louder than the arrangement has it; 0 where it is mute."""

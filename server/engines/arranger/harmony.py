@@ -106,17 +106,18 @@ def main_root(chords: Sequence[Chord]) -> int | None:
 
 
 def voicings(
-    chords: Sequence[Chord], size: int, low: int, high: int, *, seed: int
+    chords: Sequence[Chord], size: int, low: int, high: int, *, seed: int, lean: float = 0.0
 ) -> tuple[tuple[int, ...], ...]:
     """Return `size` pitches for each chord, low to high, moving as little as they can.
 
     Dynamic programming over all spacings of each chord within `[low, high]`: the price is what a
     voicing lacks, how unevenly it is spaced, how far every voice moves, and a little chance drawn
-    from the seed. Every tone of a triad is present where the size allows.
+    from the seed. Every tone of a triad is present where the size allows. `lean` moves the middle
+    that voicings keep to, in semitones.
     """
     random = np.random.default_rng(seed)
-    options = [_candidates(chord, size, low, high) for chord in chords]
-    centre = (low + high) / 2
+    centre = (low + high) / 2 + lean
+    options = [_candidates(chord, size, low, high, lean=lean) for chord in chords]
     total, back = np.zeros(1), []
     for index, (chord, pitches) in enumerate(zip(chords, options, strict=True)):
         price = _prices(chord, pitches, centre) + _WHIM * random.random(len(pitches))
@@ -143,11 +144,13 @@ def _best_path(
     return tuple(tuple(int(pitch) for pitch in pitches[index]) for pitches, index in chosen)
 
 
-def _candidates(chord: Chord, size: int, low: int, high: int) -> NDArray[np.int64]:
+def _candidates(
+    chord: Chord, size: int, low: int, high: int, *, lean: float = 0.0
+) -> NDArray[np.int64]:
     """Return voicings of the chord, `[candidates, size]`; the best if there are many."""
     classes = chord.pitch_classes
     pool = [pitch for pitch in range(low, high + 1) if pitch % 12 in classes]
-    centre = (low + high) / 2
+    centre = (low + high) / 2 + lean
     pool = sorted(sorted(pool, key=lambda pitch: abs(pitch - centre))[:11])
     while len(pool) < size:
         pool = sorted([*pool, pool[-1]])

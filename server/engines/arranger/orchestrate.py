@@ -10,13 +10,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from server.engines.arranger import harmony, lines, rhythm, roles
+from server.engines.arranger import harmony, lines, rhythm, roles, whims
 from server.engines.arranger.choices import Choices
 from server.engines.arranger.roles import Material
 from server.engines.arranger.score import Chord, DrumHit, Heard, Note, Part, Score
 from server.engines.arranger.spans import sounding
 from server.engines.arranger.strengths import Strengths
-from variations.parts import Hit, stroke_part
+from variations.parts import DRUMS, Hit, stroke_part
 from variations.schema import Arrangement, Drums, Stroke, Voice
 
 INVENTION_STARTS = 0.3
@@ -62,7 +62,8 @@ def arrange(
     source: there is no kit then, but what follows a kick follows the source's.
     """
     wanted = strength if isinstance(strength, Strengths) else Strengths(strength, strength)
-    choices = choices if choices is not None else Choices()
+    choices = choices if choices is not None else Choices(as_written=True)
+    arrangement = _with_fills(arrangement, choices.whim_of(DRUMS, seed))
     material = _material(heard, strength=wanted.of_notes, seed=seed)
     hits = _kit(heard, arrangement, material, wanted.drums)
     material = replace(material, kicks=roles.kick_times(hits))
@@ -104,6 +105,14 @@ def _invention(strength: float) -> float:
     return float(np.clip(share, 0.0, 1.0))
 
 
+def _with_fills(arrangement: Arrangement, seed: int) -> Arrangement:
+    """Return an arrangement whose kit has fills and ghost strokes of its own."""
+    if arrangement.drums is None:
+        return arrangement
+    drums = whims.drummed(arrangement.drums, seed)
+    return arrangement.model_copy(update={"drums": drums})
+
+
 def _kit(
     heard: Heard, arrangement: Arrangement, material: Material, strength: float
 ) -> tuple[DrumHit, ...]:
@@ -136,20 +145,41 @@ def _pitched_parts(
 ) -> list[Part]:
     if not material.heard.is_pitched or wanted.of_notes <= 0.0:
         return []
-    ensemble = [voice for voice in arrangement.voices if voice.role == "line"]
-    written = dict(
-        zip([v.name for v in ensemble], _lines(material, arrangement, ensemble), strict=True)
-    )
+    written = _ensemble(material, arrangement, choices)
     for voice in arrangement.voices:
         if voice.role != "line":
             own = replace(material, seed=choices.seed_of(voice.name, material.seed))
             written[voice.name] = _WRITERS[voice.role](own, voice)
     gain = max(wanted.balance["pitched"], wanted.balance["vocals"])
     return [
-        _balanced(Part(voice, _ordered(written[voice.name])), gain)
+        _balanced(Part(voice, _ordered(_accented(voice, written, material, choices))), gain)
         for voice in arrangement.voices
         if wanted.pitched > 0.0 or voice.role in _MELODIC
     ]
+
+
+def _accented(
+    voice: Voice, written: Mapping[str, list[Note]], material: Material, choices: Choices
+) -> list[Note]:
+    return whims.accented(written[voice.name], choices.whim_of(voice.name, material.seed))
+
+
+def _ensemble(
+    material: Material, arrangement: Arrangement, choices: Choices
+) -> dict[str, list[Note]]:
+    """Return the lines of an ensemble by player; the lowest one keeps the bass of the chords."""
+    ensemble = [voice for voice in arrangement.voices if voice.role == "line"]
+    written = _lines(material, arrangement, ensemble)
+    found: dict[str, list[Note]] = {}
+    for number, (voice, line) in enumerate(zip(ensemble, written, strict=True)):
+        others = [note for other in written if other is not line for note in other]
+        seed = choices.whim_of(voice.name, material.seed)
+        found[voice.name] = (
+            whims.refilled(line, others, material.chords, voice.range, seed)
+            if number < len(ensemble) - 1
+            else line
+        )
+    return found
 
 
 def _ordered(notes: list[Note]) -> tuple[Note, ...]:

@@ -11,7 +11,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from server.engines.arranger import rhythm
+from server.engines.arranger import rhythm, whims
 from server.engines.arranger.bending import playable, trimmed
 from server.engines.arranger.harmony import chord_at, fit, voicings
 from server.engines.arranger.lines import (
@@ -306,7 +306,8 @@ def _held(span: Span, voice: Voice) -> float:
 def _voiced(material: Material, voice: Voice) -> list[tuple[Chord, tuple[int, ...]]]:
     size = voice.polyphony or 3
     seed = material.seed + 101 * len(voice.name)
-    pitches = voicings(material.chords, size, *voice.range, seed=seed)
+    lean = whims.lean(material.seed)
+    pitches = voicings(material.chords, size, *voice.range, seed=seed, lean=lean)
     return [
         (chord, tuple(sorted(set(tones))))
         for chord, tones in zip(material.chords, pitches, strict=True)
@@ -328,7 +329,7 @@ def _rhythmic(
 
 
 def arpeggio(material: Material, voice: Voice) -> Line:
-    """Return the chords broken upwards and downwards, in the voice's rhythm or in eighths."""
+    """Return the chords broken in the seed's order, in the voice's rhythm or in eighths."""
     if material.invention == 0:
         return []
     by_chord = {id(chord): pitches for chord, pitches in _voiced(material, voice)}
@@ -337,7 +338,7 @@ def arpeggio(material: Material, voice: Voice) -> Line:
     for number, stroke in enumerate(_allowed_strokes(material, played)):
         pitches = by_chord.get(id(chord_at(material.chords, stroke.start_seconds)), ())
         if pitches:
-            wave = (*pitches, *pitches[-2:0:-1])
+            wave = whims.broken(pitches, material.seed)
             velocity = voice.velocity * (0.7 + 0.5 * stroke.velocity) * material.invention
             length = stroke.seconds - _GAP_SECONDS
             pitch = wave[number % len(wave)]
