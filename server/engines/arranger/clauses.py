@@ -224,7 +224,8 @@ class _Reader:
         follows = self.meant[end] if end < len(self.meant) else STOP
         stance = self.stance
         is_player = any(isinstance(meaning, Voice | Percussion) for meaning in meanings)
-        if is_player and follows == _FREE:
+        is_out = follows in _OUT and _ends_clause(self.meant, end + 1)
+        if is_player and (follows == _FREE or is_out):
             stance, end = Marker.UNWANTED, end + 1
         elif is_player and follows in _ALONE and _ends_clause(self.meant, end + 1):
             self.is_only = True
@@ -270,8 +271,24 @@ class _Reader:
             self.is_only = self.is_only or self._player_follows()
         elif marker is Marker.OWN:
             self._pass_own()
+        elif marker in (Marker.ALONE, Marker.GONE):
+            self._turn_back(marker, begin)
         else:
             self._take_list(marker, begin)
+
+    def _turn_back(self, marker: Marker, begin: int) -> None:
+        """Read what a small word says of the player before it."""
+        last = self.wishes[-1] if self.wishes else None
+        if last is None or not last.is_plain_player:
+            self.ignored += self._told(begin, self.at)
+        elif marker is Marker.ALONE:
+            self.is_only = True
+        else:
+            self.wishes[-1] = replace(last, stance=Marker.REPLACED)
+
+    def _told(self, begin: int, end: int) -> list[str]:
+        """Return the words that are no filler."""
+        return [word for word in self.typed[begin:end] if word not in self.known.filler]
 
     def _pass_verbs(self) -> None:
         """Go past "sound like", if something known or at least something follows."""
@@ -359,7 +376,8 @@ class _Reader:
         if not size:
             return None
         is_thing = any(isinstance(meaning, Voice | Percussion | Kept) for meaning in meanings)
-        if joined and self.meant[self.at] in _AND and not (is_thing and ahead == 0):
+        is_and = joined > 0 and self.meant[self.at] in _AND
+        if is_and and not (is_thing and (ahead == 0 or marker is Marker.KEPT)):
             return None
         if marker is Marker.KEPT and not is_thing:
             return None

@@ -109,6 +109,12 @@ class Marker(StrEnum):
     KEPT = "kept"
     ADDED = "added"
     ONLY = "only"
+    ALONE = "alone"
+    """After a player: "piano, nothing else"."""
+
+    GONE = "gone"
+    """After a player who is replaced: "the guitar should be replaced by"."""
+
     OWN = "own"
 
 
@@ -161,9 +167,10 @@ class Lexicon:
             if before + form in self.meanings:
                 return self.meanings[before + form]
         for form in _compared_forms(phrase[-1]):
+            kinds = Mood | Genre if form.endswith("y") else Mood
             found = self.meanings.get(before + form, ())
-            if any(isinstance(meaning, Mood) for meaning in found):
-                return tuple(meaning for meaning in found if isinstance(meaning, Mood))
+            if any(isinstance(meaning, kinds) for meaning in found):
+                return tuple(meaning for meaning in found if isinstance(meaning, kinds))
         return ()
 
 
@@ -235,9 +242,13 @@ def of_table(table: Mapping[str, Any], presets: Mapping[str, Arrangement]) -> Le
         filler=frozenset(table["filler"]),
         speller=spelling.speller(
             [*_likely_meant(entries), *table["misspelt_markers"]],
-            [*table["ordinary"], *table["filler"]],
+            [*table["ordinary"], *table["filler"], *_words_of(markers), *_words_of(degrees)],
         ),
     )
+
+
+def _words_of(phrases: Mapping[Any, frozenset[Phrase]]) -> set[str]:
+    return {word for some in phrases.values() for phrase in some for word in phrase}
 
 
 def _entries(table: Mapping[str, Any]) -> list[tuple[str, Meaning]]:

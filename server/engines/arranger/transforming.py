@@ -122,7 +122,7 @@ def perform(
     `source` is the clip in stereo at `RATE`.
     """
     brief = todo.brief
-    heard = ear.listen(source, bpm=brief.bpm, on_step=share(on_step, 0, LISTENED))
+    heard = ear.listen(source, bpm=brief.bpm, key=brief.key, on_step=share(on_step, 0, LISTENED))
     wanted, notices = strengths.settled(brief, todo.strength, heard)
     given = strengths.for_players(heard, wanted)
     score = orchestrate.arrange(

@@ -60,7 +60,8 @@ _TEMPO = re.compile(r"\b\d{2,3}(?:[.,]\d+)? ?bpm\b")
 _KEY = re.compile(r"\b[a-g](?:#|b| sharp| flat)?[ -](?:major|minor|maj|min)\b")
 _TOKEN = re.compile(r"[^\W_]+|[,;:()]|[.!?\n]")
 _ARROW = re.compile(r"\s*[-=]+>\s*|→")
-_AND = re.compile(r"[&+]")
+_AND = re.compile(r"[&+]| n ")
+_WITHOUT = re.compile(r"\bw/o(?:ut)?\b")
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +99,8 @@ def _plain(text: str) -> str:
     decomposed = unicodedata.normalize("NFKD", text.lower())
     latin = re.sub(r"([a-z])[\u0300-\u036f]+", r"\1", decomposed)
     letters = unicodedata.normalize("NFKC", latin)
-    joined = _AND.sub(" and ", _ARROW.sub(" into ", letters))
+    spelt = _WITHOUT.sub("without", _ARROW.sub(" into ", letters))
+    joined = _AND.sub(" and ", spelt)
     return re.sub(r"[-_/]", " ", re.sub(r"['’]", "", joined))
 
 
@@ -112,7 +114,8 @@ def _after_turning(words: list[str]) -> tuple[list[str], list[str]]:
     turn = next((at for at, word in enumerate(words) if word in _TURNING), None)
     target = None if turn is None else _target_of(words, turn)
     if turn is not None and target is not None:
-        return [*words[:turn], *words[target + 1 :]], words[turn:target]
+        before = [*words[:turn], COMMA] if turn else []
+        return [*before, *words[target + 1 :]], words[turn:target]
     return _after_plain_into(words)
 
 
