@@ -9,10 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from server import errors
+from server.engines.arranger.choices import Choices
 from server.engines.arranger.filters import RATE
 from server.engines.arranger.render import Orchestra, Rendering, place
 from server.engines.arranger.score import DrumHit, Note, Part, Score
 from server.engines.arranger.synths import SYNTHS
+from server.engines.protocols import PartChoice
+from server.media.clip import Samples
 from tests.unit.arranger.rendering.sounds import (
     cents_between,
     frequency,
@@ -158,6 +161,69 @@ def test_stems_are_kept_only_when_asked_for() -> None:
 
     assert {} == result.stems
     np.testing.assert_array_equal(rendered(busy_score()).mix, result.mix)
+
+
+# Choices for single parts
+
+
+def chosen(parts: dict[str, PartChoice], bank: Path) -> dict[str, Samples]:
+    """Return the dry sounds of the busy score with a halo and these choices."""
+    halo = Halo(gain_db=-8, registers=[(127, 0)])
+    score = replace(busy_score(), halo=halo, choices=Choices(parts))
+    heard = heard_for(score.seconds, pitch=64)
+    return dict(
+        Orchestra(bank).render(score, heard, seed=1, on_step=ignore_steps, keep_stems=True).stems
+    )
+
+
+@pytest.mark.parametrize("name", ["pad", "bow", DRUMS, HALO])
+def test_a_mute_part_leaves_all_others_as_they_are(tmp_path: Path, name: str) -> None:
+    bank = sine_bank(tmp_path)
+    everybody = chosen({}, bank)
+    others = chosen({name: PartChoice(mute=True)}, bank)
+
+    assert set(everybody) - {name} == set(others)
+    for other, samples in others.items():
+        np.testing.assert_array_equal(everybody[other], samples)
+
+
+@pytest.mark.parametrize("name", ["pad", DRUMS])
+def test_another_seed_for_a_part_is_heard_in_that_part_alone(tmp_path: Path, name: str) -> None:
+    bank = sine_bank(tmp_path)
+    before, after = chosen({}, bank), chosen({name: PartChoice(seed=2)}, bank)
+
+    assert rms(before[name] - after[name]) > 0.1 * rms(before[name])
+    for other in {"pad", "bow", DRUMS} - {name}:
+        np.testing.assert_array_equal(before[other], after[other])
+
+
+def test_a_gain_for_a_part_is_on_top_of_the_arrangements(tmp_path: Path) -> None:
+    bank = sine_bank(tmp_path)
+    before, after = chosen({}, bank), chosen({"bow": PartChoice(gain_db=6.0)}, bank)
+
+    assert 6.0 == pytest.approx(20 * np.log10(rms(after["bow"]) / rms(before["bow"])), abs=1e-3)
+    np.testing.assert_array_equal(before["pad"], after["pad"])
+    np.testing.assert_array_equal(before[HALO], after[HALO])
+
+
+def test_the_strokes_of_a_player_are_chosen_with_it() -> None:
+    choices = Choices({"cello": PartChoice(mute=True), "viola, hat": PartChoice(gain_db=-6.0)})
+
+    assert choices.of("cello, kick").mute
+    assert not choices.of("cello, left").mute
+    assert not choices.of("viola").mute
+    assert 0.5 == pytest.approx(choices.gain_of("viola, hat"), abs=0.01)
+
+
+@pytest.mark.parametrize("kind", ["reverb", "compress", "saturate", "crush", "vinyl", "stutter"])
+def test_a_stem_goes_through_the_bus_as_the_mix_did(kind: str) -> None:
+    """All of the mix as one stem comes out as the mix; but for hiss, which is no sound's own."""
+    score = replace(busy_score(), effects=(Effect(kind=kind),))
+    result = rendered(score)
+    whole = np.sum(list(result.stems.values()), axis=0)
+    error = rms(result.bus.passed(whole) - result.mix) / rms(result.mix)
+
+    assert error < 0.2 if kind == "vinyl" else error < 1e-5
 
 
 def test_everything_plays_at_the_tuning_of_the_source(tmp_path: Path) -> None:
