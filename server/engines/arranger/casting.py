@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from server.engines.arranger import moods
-from server.engines.arranger.clauses import Wish, Wishes
 from server.engines.arranger.lexicon import Genre, Lexicon, Marker, Mood, Name, Part, Percussion
+from server.engines.arranger.wishes import Wish, Wishes
 from variations.schema import Arrangement, Drums, Effect, Voice
 
 MOST_PLAYERS = 10

@@ -13,8 +13,8 @@ from types import MappingProxyType
 
 from server.engines.arranger import casting, clauses, lexicon, wording
 from server.engines.arranger.casting import Casting
-from server.engines.arranger.clauses import Wish, Wishes
 from server.engines.arranger.lexicon import Genre, Kept, Marker, Name, Percussion
+from server.engines.arranger.wishes import Wish, Wishes
 from server.engines.protocols import Layer
 from variations import Variation, load
 from variations.schema import Arrangement, Voice
