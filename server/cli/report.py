@@ -15,7 +15,9 @@ _KEPT = {
     "lag": ("players' lag", "{:+.0f} ms"),
     "drift": ("drift", "{:+.1f} ms in 30 s"),
     "tempo": ("tempo", "{:+.2f} %"),
-    "harmony": ("harmony (chroma)", "{:.2f} alike"),
+    "harmony": ("harmony of the mix", "{:.2f} alike"),
+    "harmony_pitched": ("harmony of its notes", "{:.2f} alike"),
+    "roots": ("chord roots", "{:.0%} of beats alike"),
     "transposition": ("rotation", "{:+.0f} semitones"),
 }
 

@@ -26,14 +26,23 @@ _QUIET_DB = -60.0
 
 
 def chroma(clip: Clip, *, tuning_cents: float = 0.0) -> Samples:
-    """Return the level of each pitch class, `[12, T]` at `FRAME_RATE` frames a second.
+    """Return the level of each pitch class of a clip, as `chroma_of` does."""
+    return chroma_of(semitones(clip, tuning_cents=tuning_cents))
+
+
+def semitones(clip: Clip, *, tuning_cents: float = 0.0) -> Samples:
+    """Return the level of each semitone, A0 first, `[88, T]` at `FRAME_RATE` frames a second."""
+    mono = resample.resample(clip, RATE).mono()
+    return spectrum.cqt_levels(mono, RATE, hop=HOP, tuning_cents=tuning_cents)
+
+
+def chroma_of(levels: Samples) -> Samples:
+    """Return the level of each pitch class, `[12, T]`, of the levels of semitones.
 
     Each semitone is first median-filtered over 0.2 s, which removes drum strokes. The level is the
     power 1.5 of amplitude: energies let the loudest note hide the chord, and plain amplitudes make
     even noise resemble one. Frames more than 60 dB below the loudest are 0 throughout.
     """
-    mono = resample.resample(clip, RATE).mono()
-    levels = spectrum.cqt_levels(mono, RATE, hop=HOP, tuning_cents=tuning_cents)
     sustained = ndimage.median_filter(levels, (1, _STRUCK_FRAMES))
     loudness = np.linalg.norm(sustained, axis=0)
     threshold = max(float(loudness.max(initial=0.0)) * 10.0 ** (_QUIET_DB / 20), 1e-6)

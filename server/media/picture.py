@@ -46,7 +46,9 @@ _LABELS = {
     "lag": "Lag",
     "drift": "Drift",
     "tempo": "Tempo",
-    "harmony": "Harmony",
+    "harmony": "Harmony of the mix",
+    "harmony_pitched": "of its notes",
+    "roots": "Roots",
     "transposition": "Transposed",
 }
 _APART = 5
@@ -58,6 +60,8 @@ _AMOUNTS = {
     "drift": "{:+.0f} ms / 30 s",
     "tempo": "{:+.2f} %",
     "harmony": "{:.2f}",
+    "harmony_pitched": "{:.2f}",
+    "roots": "{:.0%}",
     "transposition": "{:+.0f}",
 }
 
