@@ -14,6 +14,8 @@ TRANSCRIPTION := basic-pitch==0.4.0
 # Two processes a core of a small machine: the tests of whole servers wait for them half of the
 # time. PYTEST_ARGS="-n 0 -x tests/unit" runs one part in order.
 PYTEST_ARGS ?= -n 4 --dist worksteal
+# EXAMPLES_ARGS=--all renders your own presets too.
+EXAMPLES_ARGS ?=
 
 # $(call pip,what is installed,arguments): one quiet line; the log only where it fails.
 define pip
@@ -23,7 +25,7 @@ then echo "$$((SECONDS - started)) s"; else echo 'failed'; false; fi
 endef
 explain = { echo; tail -n 15 $(LOG); echo; echo 'The whole log is in $(LOG).'; exit 1; }
 
-.PHONY: help venv assets demo demo-ad serve test lint bench constraints clean
+.PHONY: help venv assets demo demo-ad examples serve test lint bench constraints clean
 
 help:  ## Show this list
 	@echo 'Audio in, a preset or a sentence in, the same music out played by something else.'; echo
@@ -35,6 +37,9 @@ demo: venv  ## Play the bundled riff as a string quartet, into demo/
 
 demo-ad: venv  ## Put an advertisement into a bundled song where it fits, into demo/
 	@$(PYTHON) -m server demo-ad
+
+examples: venv  ## Render the riff with every preset, to be heard beside the page's chooser
+	@$(PYTHON) -m server examples $(EXAMPLES_ARGS)
 
 serve: venv  ## Run everything on this machine: web, worker, queue, database
 	@$(PYTHON) -m server serve

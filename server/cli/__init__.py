@@ -10,6 +10,7 @@ COMMANDS: Mapping[str, str] = {
     "demo": "start everything, play the bundled riff as a string quartet, stop everything",
     "demo-ad": "put an advertisement into a bundled song where it fits, and draw it",
     "presets": "list the presets and their prompts",
+    "examples": "render the bundled riff with every preset, to be heard before choosing",
     "engines": "list the engines and whether they work here",
     "models": "fetch, convert, check and list the weights that the networks play with",
     "jobs": "list the jobs that were given up, or give one another chance",

@@ -123,7 +123,7 @@ def _assets(settings: Settings) -> Iterator[Finding]:
         yield Finding(asset.name, asset.is_available, says)
 
 
-def _presets(settings: Settings) -> Iterator[Finding]:
+def presets(settings: Settings) -> Iterator[Finding]:
     """Count the presets that come with the server and the operator's own; tell what is wrong."""
     ours = variations.built_in()
     own = len(variations.load()) - len(ours)
@@ -196,7 +196,7 @@ _LOOKS: tuple[Look, ...] = (
     _codecs,
     _broker,
     _assets,
-    _presets,
+    presets,
     _models,
     engines,
     port,

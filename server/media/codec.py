@@ -220,8 +220,11 @@ def encode(
     *,
     subtype: Subtype = "PCM_16",
     tags: Mapping[str, str] | None = None,
+    compression: float | None = None,
 ) -> bytes:
     """Return the clip as a file.
+
+    `compression` is how small an MP3 or Ogg file gets, from 0 (the best) to 1; None is ours.
 
     WAV and FLAC hold integers of `subtype` (`FLOAT` is for WAV alone): the nearest step, halves to
     even, clipped at full scale, and no dither, so that the same clip gives the same bytes and a
@@ -242,7 +245,7 @@ def encode(
         clip = clip.as_stereo() if clip.channels > 2 else clip
     file = io.BytesIO()
     with soundfile.SoundFile(
-        file, "w", clip.sample_rate, clip.channels, **_container(fmt, subtype)
+        file, "w", clip.sample_rate, clip.channels, **_container(fmt, subtype, compression)
     ) as sound:
         for name, text in (tags or {}).items():
             if name in TAGS and one_line(text):  # libsndfile refuses empty ones
@@ -272,13 +275,17 @@ def _mp3_rate(sample_rate: int) -> int:
     return next((rate for rate in _MP3_RATES if rate >= sample_rate), _MP3_RATES[-1])
 
 
-def _container(fmt: Writable, subtype: Subtype) -> dict[str, float | str]:
+def _container(
+    fmt: Writable, subtype: Subtype, compression: float | None
+) -> dict[str, float | str]:
     """Return libsndfile's names for what is to be written."""
+    chosen = {} if compression is None else {"compression_level": compression}
     subtypes = {"mp3": "MPEG_LAYER_III", "ogg": "VORBIS"}
     return {
         "format": fmt.upper(),
         "subtype": subtypes.get(fmt, subtype),
         **_COMPRESSION.get(fmt, {}),
+        **chosen,
     }
 
 

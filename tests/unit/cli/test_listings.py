@@ -2,6 +2,7 @@
 
 import socket
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -187,3 +188,47 @@ def test_a_data_directory_that_cannot_be_made_fails_the_check(tmp_path: Path) ->
     (tmp_path / "file").write_text("", encoding="utf-8")
 
     assert not next(iter(check.data(Settings(data_dir=tmp_path / "file" / "data")))).works
+
+
+@pytest.fixture(name="own")
+def _own(data: Path) -> Iterator[Path]:
+    """A folder of one's own presets with one that is right and one that is not."""
+    folder = data / "presets"
+    folder.mkdir()
+    (folder / "kitchen.toml").write_text(KAZOOS)
+    (folder / "attic.toml").write_text(KAZOOS.replace("program", "progam"))
+    yield folder
+    variations.use_folder(None)
+
+
+KAZOOS = """
+[kazoo_choir]
+prompt = "A small choir of kazoos hums along in a kitchen."
+
+[kazoo_choir.arrangement]
+voices = [{ name = "kazoo", role = "riff", program = 22, range = [48, 84] }]
+"""
+
+
+@pytest.mark.usefixtures("own")
+def test_own_presets_are_listed_last_and_what_is_wrong_is_told(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The list stays one for programs: problems go elsewhere."""
+    assert 0 == main(["presets", "--names"])
+    told = capsys.readouterr()
+
+    assert [*variations.built_in(), "kazoo_choir"] == told.out.split()
+    assert "attic.toml: preset 'kazoo_choir', key arrangement.voices.0.progam" in told.err
+
+
+def test_check_counts_presets_and_tells_what_is_wrong(own: Path) -> None:
+    """A broken preset is no reason to say that nothing works."""
+    variations.use_folder(own)
+    counted, wrong = check.presets(Settings.from_environment())
+
+    assert counted.works
+    assert counted.says == f"{len(variations.built_in())}, and 1 of your own"
+    assert ("without", False) == (wrong.mark, wrong.is_needed)
+    assert "attic.toml: preset 'kazoo_choir'" in wrong.says
+    assert str(own) in wrong.says
