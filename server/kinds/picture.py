@@ -6,6 +6,7 @@ jobs of its reader; the file belongs to the owner of the job it shows, and expir
 """
 
 from collections.abc import Mapping
+from pathlib import PurePath
 from typing import Annotated, Any
 
 from pydantic import Field
@@ -64,7 +65,7 @@ def run(spec: Spec, ctx: Context) -> None:
         READERS.decode(ctx.read(each), max_seconds=None) for each in (source_id, output.artifact_id)
     )
     ctx.report(0.3, stage="drawing")
-    data = _drawn(report_of(job, spec.result), source, result)
+    data = _drawn(report_of(job, spec.result), source, result, _notes(job, output, ctx))
     number = f"-{spec.result}" if spec.result > 1 else ""
     ctx.save(
         data,
@@ -77,11 +78,24 @@ def run(spec: Spec, ctx: Context) -> None:
     ctx.conclude(seed=None, report={}, recipe=recipe.of(NAME, spec, None))
 
 
-def _drawn(report: Mapping[str, Any], source: Clip, result: Clip) -> bytes:
-    """Return source and result beside each other, with what was measured of them."""
-    # the web process imports this module for its Spec alone; scipy stays out of it
-    from server.media import picture  # noqa: PLC0415
+def _notes(job: Job, output: Output, ctx: Context) -> bytes | None:
+    """Return the MIDI file that lies beside a result, None where there is none any more."""
+    for each in job.outputs:
+        if each.role is Role.MIDI and PurePath(each.name).stem == PurePath(output.name).stem:
+            try:
+                return ctx.read(each.artifact_id)
+            except errors.NotFound:
+                return None
+    return None
 
+
+def _drawn(report: Mapping[str, Any], source: Clip, result: Clip, notes: bytes | None) -> bytes:
+    """Return the notes over the result they sound as, or both sounds beside each other."""
+    # the web process imports this module for its Spec alone; scipy stays out of it
+    from server.media import midi, picture, score_picture  # noqa: PLC0415
+
+    if notes is not None:
+        return score_picture.report_picture(source, result, midi.decode(notes), report)
     is_judged = "gates" in (report.get("kept") or {})
     return picture.comparison_picture(
         source,

@@ -9,7 +9,10 @@ from server import errors
 from server.jobs.ports import Wanted
 from server.jobs.record import Job
 from server.kinds import picture
+from server.media import midi
 from server.media.clip import Clip
+from server.media.key import Key
+from server.media.sheet import Sheet, SheetNote, Track
 from tests.http import sounds
 from tests.http.conftest import MakeWorld
 from tests.http.doors import person
@@ -23,8 +26,10 @@ PNG = b"\x89PNG\r\n\x1a\n"
 def _sketching(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have workers write down what they would draw: where drawing itself is not the question."""
 
-    def sketch(report: Mapping[str, Any], source: Clip, result: Clip) -> bytes:
-        return PNG + f"{report.get('variation')} {source.seconds} {result.seconds}".encode()
+    def sketch(report: Mapping[str, Any], source: Clip, result: Clip, notes: bytes | None) -> bytes:
+        name = report.get("variation")
+        count = len(midi.decode(notes).tracks) if notes else None
+        return PNG + f"{name}, {source.seconds} s, {result.seconds} s, {count} parts".encode()
 
     monkeypatch.setattr(picture, "_drawn", sketch)
 
@@ -84,6 +89,39 @@ def test_each_result_has_its_own(here: World) -> None:
     assert second.data == same.data
     assert "report-2.png" in second.headers["Content-Disposition"]
     assert refused(here, f"/jobs/{job}/report.png?result=3", status=404)["code"] == "not_found"
+
+
+def written(clip: Clip) -> Sheet:
+    """Return a sheet of two parts as long as a clip."""
+    notes = tuple(SheetNote(0.1 * step, 0.1, 57 + step, 0.8) for step in range(4))
+    tracks = (Track("low", 42, notes), Track("high", 40, notes))
+    return Sheet(clip.seconds, (), 0, (4, 4), 4, Key(9, "minor"), ((0.0, "Am"),), tracks)
+
+
+def test_notes_are_drawn_where_the_job_wrote_them_down(here: World) -> None:
+    """The roll is another picture than that of the sounds; without its file the sounds are left."""
+    here.engine.sheet = written
+    with_notes = here.finished(here.submit()["id"])
+    roll = here.client.get(with_notes["links"]["picture"])
+    bare = here.finished(here.submit(midi=False)["id"])
+    sounds_alone = here.client.get(bare["links"]["picture"])
+
+    assert roll.data.startswith(PNG)
+    assert sounds_alone.data.startswith(PNG)
+    assert roll.data != sounds_alone.data
+
+
+@pytest.mark.usefixtures("sketching")
+def test_each_result_is_drawn_with_its_own_notes(here: World) -> None:
+    """Found by the name they share; deleted notes are no failure."""
+    here.engine.sheet = written
+    job = here.finished(here.submit(variation="custom", variations=["celtic", "lofi_chill"])["id"])
+    notes = [each for each in job["artifacts"] if each["role"] == "midi"]
+    here.client.delete(notes[1]["url"])
+    drawn = [here.client.get(f"{job['links']['picture']}?result={n}").data for n in (1, 2)]
+
+    assert b"2 parts" in drawn[0]
+    assert b"None parts" in drawn[1]
 
 
 def test_there_is_no_picture_before_the_end(here: World) -> None:

@@ -15,7 +15,6 @@ from server.engines.arranger.score import Heard, Part, Score
 from server.engines.protocols import Brief
 
 NO_TEMPO = "No tempo was heard; there are no beats and bars in the report."
-NO_PITCH = "Nothing pitched was heard; there are no key and no chords in the report."
 
 HINT_TOLERANCE = 0.02
 """A tempo hint was followed if the grid is that near to it, as a share."""
@@ -40,9 +39,11 @@ def facts(heard: Heard, score: Score) -> dict[str, Any]:
 
 
 def unheard(heard: Heard) -> tuple[str, ...]:
-    """Return a sentence for each thing that a musician would look for and that was not heard."""
-    lacks = {NO_TEMPO: not has_pulse(heard), NO_PITCH: not heard.is_pitched}
-    return tuple(sentence for sentence, is_lacking in lacks.items() if is_lacking)
+    """Return a sentence for what a musician would look for and that was not heard.
+
+    That nothing pitched was heard is said by whoever arranges.
+    """
+    return () if has_pulse(heard) else (NO_TEMPO,)
 
 
 def settings(brief: Brief, strength: float) -> dict[str, Any]:
