@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from variations.schema import Variation
 
@@ -83,4 +84,13 @@ def _variation(file: str, name: str, table: Any) -> Variation:
     except ValidationError as error:
         wrong = error.errors(include_url=False)[0]
         key = ".".join(str(part) for part in wrong["loc"]) or "table"
-        raise PresetError(file, wrong["msg"], preset=name, key=key) from error
+        raise PresetError(file, _said(wrong), preset=name, key=key) from error
+
+
+def _said(wrong: ErrorDetails) -> str:
+    """Return what is wrong in a musician's words rather than a validator's."""
+    if wrong["type"] == "extra_forbidden":
+        return "there is no such key"
+    if wrong["type"] == "missing":
+        return "it must be there"
+    return wrong["msg"].removeprefix("Value error, ")

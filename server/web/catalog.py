@@ -76,6 +76,8 @@ def example(path: VariationPath) -> Response:
         conditional=True,
         max_age=_EXAMPLE_SECONDS,
     )
+    response.cache_control.public = False  # a key may be needed
+    response.cache_control.private = True
     response.headers["X-Content-Type-Options"] = "nosniff"
     return response
 

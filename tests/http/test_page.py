@@ -65,6 +65,15 @@ def test_the_page_tells_results_from_previews_and_asks_for_several(here: World) 
     assert 'append("variations"' in script
 
 
+def test_the_page_plays_the_examples_that_the_server_offers(here: World) -> None:
+    """With the key that its browser keeps, as players send none."""
+    html, script = fetch(here, "/")[1], fetch(here, "/static/studio.js")[1]
+
+    assert 'id="hear"' in html
+    assert "each.example" in script
+    assert 'fetch(element("hear").dataset.url, { headers: headers() })' in script
+
+
 @pytest.mark.parametrize("page", ["/", "/docs/swagger"])
 def test_pages_load_nothing_from_outside(here: World, page: str) -> None:
     """Every reference stays on this server and can be had."""

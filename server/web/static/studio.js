@@ -4,6 +4,8 @@ const POLL_MILLISECONDS = 400;
 const HEALTH_MILLISECONDS = 10000;
 const KEY_NAME = "melodyflow.key";
 const MOST_CHORDS = 8;
+const HEAR = "▶ Hear our riff by this preset";
+const STOP = "■ Stop";
 const STAGES = {
   queued: "Waiting for its turn",
   warming: "Getting ready",
@@ -18,6 +20,8 @@ const show = (id, visible) => { element(id).hidden = !visible; };
 
 let strengthIsChosen = false;
 let running = null;
+let examples = {};
+const example = new Audio();
 
 /** Return the headers of every request: the key, if this browser was given one. */
 function headers() {
@@ -49,6 +53,35 @@ function chooseFile(file) {
   element("file-name").textContent = file.name;
   player.src = URL.createObjectURL(file);
   player.hidden = false;
+}
+
+/** Offer an example of the preset that was touched last, if the server has one. */
+function offerExample(event) {
+  const chosen = event ? event.target : document.querySelector("[name=variation]:checked");
+  const url = chosen ? examples[chosen.value] : null;
+  stopExample();
+  show("hear", Boolean(url));
+  element("hear").dataset.url = url || "";
+}
+
+function stopExample() {
+  example.pause();
+  URL.revokeObjectURL(example.src);
+  element("hear").textContent = HEAR;
+}
+
+/** Play an example, or stop it; it is fetched, because players send no key. */
+async function hearExample() {
+  if (!example.paused) {
+    stopExample();
+    return;
+  }
+  const answer = await fetch(element("hear").dataset.url, { headers: headers() });
+  if (answer.ok) {
+    example.src = URL.createObjectURL(await answer.blob());
+    element("hear").textContent = STOP;
+    example.play();
+  }
 }
 
 function orderOf(form) {
@@ -249,7 +282,10 @@ async function showHealth() {
 /** Ask for a key where the server wants one and this browser has none that is good. */
 async function knock() {
   try {
-    await ask("/variations");
+    const { variations } = await ask("/variations");
+    const found = Object.entries(variations).map(([name, each]) => [name, each.example]);
+    examples = Object.fromEntries(found);
+    offerExample();
     show("door", false);
   } catch (error) {
     element("door-said").textContent = localStorage.getItem(KEY_NAME) ? error.message : "";
@@ -286,6 +322,11 @@ element("several").addEventListener("change", (event) => {
     preset.type = event.target.checked ? "checkbox" : "radio";
   }
 });
+for (const preset of document.querySelectorAll("[name=variation]")) {
+  preset.addEventListener("change", offerExample);
+}
+element("hear").addEventListener("click", hearExample);
+example.addEventListener("ended", stopExample);
 element("door").addEventListener("submit", (event) => {
   event.preventDefault();
   localStorage.setItem(KEY_NAME, element("key").value.trim());
