@@ -11,32 +11,37 @@ from server.engines.arranger.listening.transcribe import Transcriber
 from server.engines.arranger.score import Heard
 from server.engines.protocols import OnStep
 from server.media.clip import Clip
+from server.media.key import Key
 
 _REMEMBERED = 4
 
 
 class Ear:
-    """What was heard in the last few clips, by their samples and the tempo hint."""
+    """What was heard in the last few clips, by their samples and the hints."""
 
     def __init__(self, transcriber: Transcriber) -> None:
         """Listen with this transcriber."""
         self._transcriber = transcriber
-        self._heard: OrderedDict[tuple[bytes, float | None], Heard] = OrderedDict()
+        self._heard: OrderedDict[tuple[bytes, float | None, Key | None], Heard] = OrderedDict()
 
-    def remembers(self, clip: Clip, *, bpm: float | None) -> bool:
-        """Whether this clip is one of the last few."""
-        return (_fingerprint(clip), bpm) in self._heard
+    def remembers(self, clip: Clip, *, bpm: float | None, key: Key | None = None) -> bool:
+        """Whether this clip is one of the last few, heard with these hints."""
+        return (_fingerprint(clip), bpm, key) in self._heard
 
-    def listen(self, clip: Clip, *, bpm: float | None, on_step: OnStep) -> Heard:
+    def listen(
+        self, clip: Clip, *, bpm: float | None, key: Key | None = None, on_step: OnStep
+    ) -> Heard:
         """Return what is heard in a clip, at once if it is one of the last few."""
-        key = (_fingerprint(clip), bpm)
-        if key not in self._heard:
-            self._heard[key] = listen(clip, transcriber=self._transcriber, bpm=bpm, on_step=on_step)
-        self._heard.move_to_end(key)
+        known = (_fingerprint(clip), bpm, key)
+        if known not in self._heard:
+            self._heard[known] = listen(
+                clip, transcriber=self._transcriber, bpm=bpm, key=key, on_step=on_step
+            )
+        self._heard.move_to_end(known)
         while len(self._heard) > _REMEMBERED:
             self._heard.popitem(last=False)
         on_step(1, 1)
-        return self._heard[key]
+        return self._heard[known]
 
 
 def _fingerprint(clip: Clip) -> bytes:

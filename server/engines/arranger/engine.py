@@ -203,15 +203,15 @@ class Arranger:
             on_step(STEPS, STEPS)
             return self._unchanged(clip, todo, todo.reason)
         on_step(0, STEPS)
-        listening = self._listening(source, todo.brief.bpm, is_shared=is_shared)
+        listening = self._listening(source, todo.brief, is_shared=is_shared)
         result = transforming.perform(todo, clip, source, self._ear, self._orchestra, on_step)
         if isinstance(result, str):
             return self._unchanged(clip, todo, result)
         return self._transformation(result, todo, listening)
 
-    def _listening(self, source: Clip, bpm: float | None, *, is_shared: bool) -> str:
+    def _listening(self, source: Clip, brief: Brief, *, is_shared: bool) -> str:
         """Return where what is heard comes from: another brief, an earlier job, or this one."""
-        if not self._ear.remembers(source, bpm=bpm):
+        if not self._ear.remembers(source, bpm=brief.bpm, key=brief.key):
             return "computed"
         return "shared" if is_shared else "remembered"
 

@@ -70,11 +70,12 @@ def listen(
     *,
     transcriber: Transcriber,
     bpm: float | None = None,
+    key: Key | None = None,
     beats: tempo.Beats | None = None,
     once: bool = False,
     on_step: OnStep | None = None,
 ) -> Heard:
-    """Return what is heard in a clip; `bpm` is the tempo a DAW knows, as a hint.
+    """Return what is heard in a clip; `bpm` and `key` are what a DAW knows, as hints.
 
     Where the caller knows the `beats`, they are not looked for. Heard `once`, without a second look
     at the harmonic layer alone, chords are as sure and single notes less so, in 70 % of the time.
@@ -95,7 +96,8 @@ def listen(
     tuning = spectrum.estimate_tuning(harmonic, ANALYSIS_RATE)
     semitones = spectrum.cqt_levels(harmonic, ANALYSIS_RATE, hop=_SUSTAIN_HOP, tuning_cents=tuning)
     report(_SEMITONES, STEPS)
-    melody = _melody(judged, notes.onset_peaks(envelope), semitones, beats.times, clip.seconds)
+    peaks = notes.onset_peaks(envelope)
+    melody = _melody(judged, peaks, semitones, beats.times, clip.seconds, hint=key)
     played, tuning = bends.with_bends(melody.notes, judged.joined.contour, tuning)
     report(STEPS, STEPS)
     return Heard(
@@ -230,6 +232,8 @@ def _melody(
     semitones: Samples,
     beats: NDArray[np.float64],
     seconds: float,
+    *,
+    hint: Key | None,
 ) -> _Melody:
     """Read the notes, the chords from them, and the notes again in the light of the chords."""
 
@@ -239,7 +243,7 @@ def _melody(
         return notes.finish(drafts, judged.levels, peaks, seconds)
 
     first = read(np.full(len(judged.candidates), notes.THRESHOLD))
-    key = chords.find_key(first)
+    key = chords.find_key(first, hint=hint)
     evidence = chords.Evidence(first, judged.joined.frame, _chroma(semitones))
     found = chords.find_chords(evidence, beats, seconds, key)
     if key is None or all(chord.root is None for chord in found):

@@ -18,7 +18,7 @@ from server.engines.arranger.score import (
     Chord,
     Note,
 )
-from server.media.key import Key, likeliest_key
+from server.media.key import Key, fit, likeliest_key
 
 _MAJOR_SCALE = (0, 2, 4, 5, 7, 9, 11)
 _HARMONIC_MINOR_SEVENTH = 11
@@ -52,6 +52,16 @@ _BASS_BONUS = 0.10
 _SWITCH_COST = 0.22
 _NO_CHORD, _SILENCE = 0.45, 1.2
 _AUDIBLE = 0.15
+_STRAY_SHARE = 0.02
+"""Of the sound that a hinted key may leave outside of its scale, beyond what the heard one does."""
+
+_LEAST_FIT = 0.2
+"""Correlation with a hinted key's profile."""
+
+_FIFTH = 7
+_THROUGHOUT = 0.42
+"""Mean frame posterior over a beat of a tone that sounds all the time."""
+
 _LOW_PITCH = 60
 _BASS_PITCH = 62
 _LEAST_SOUND = 0.08
@@ -73,12 +83,26 @@ class Evidence:
     chroma: NDArray[np.float32]
 
 
-def find_key(notes: Sequence[Note]) -> Key | None:
-    """Return the key that fits the sounding time of the pitch classes best; None without notes."""
+def find_key(notes: Sequence[Note], *, hint: Key | None = None) -> Key | None:
+    """Return the key that fits the sounding time of the pitch classes best; None without notes.
+
+    A `hint` decides where the notes do not, as between relative keys or in a tune of few notes. It
+    is not followed against the music.
+    """
     weights = np.zeros(12)
     for note in notes:
         weights[note.pitch % 12] += note.seconds * note.velocity
-    return likeliest_key(weights)
+    heard = likeliest_key(weights)
+    if hint is None or heard is None:
+        return heard
+    is_in_scale = _foreign(hint, weights) <= _foreign(heard, weights) + _STRAY_SHARE
+    return hint if is_in_scale and fit(hint, weights) >= _LEAST_FIT else heard
+
+
+def _foreign(key: Key, weights: NDArray[np.float64]) -> float:
+    """Return which share of the sound lies outside of a key's scale."""
+    outside = [tone for tone in range(12) if tone not in scale_of(key)]
+    return float(weights[outside].sum() / weights.sum())
 
 
 def scale_of(key: Key) -> frozenset[int]:
@@ -99,7 +123,7 @@ def find_chords(
 ) -> tuple[Chord, ...]:
     """Return the chord of every beat; the first starts at 0, the last ends with the clip."""
     edges = beat_edges(beats, seconds)
-    tones, lowest = _tones(evidence, edges), _lowest(evidence.notes, edges)
+    tones, lowest = _tones(evidence, edges), _lowest(evidence, edges)
     scores = _scores(tones, lowest, key)
     sounding = sum(note.seconds for note in evidence.notes)
     if sounding < _LEAST_SOUND * seconds:
@@ -157,17 +181,21 @@ def _beat_means(view: NDArray[np.float32], edges: NDArray[np.float64]) -> NDArra
     return np.asarray((total[stops] - total[bounds[:-1]]) / (stops - bounds[:-1])[:, None])
 
 
-def _lowest(notes: Sequence[Note], edges: NDArray[np.float64]) -> list[int | None]:
-    """Return the pitch class of the lowest note of each beat, None where nothing is low.
+def _lowest(evidence: Evidence, edges: NDArray[np.float64]) -> list[int | None]:
+    """Return the pitch class of the lowest tone of each beat, None where nothing is low.
 
     A note counts that is struck in the beat or rings through half of it: a bass that a hand lifts
-    late must not hold the old chord over the new one.
+    late must not hold the old chord over the new one. So does the root of a fifth that sounds all
+    through the beat without being a note of its own: its overtones are the fifth's.
     """
-    low = [note for note in notes if note.pitch < _BASS_PITCH]
+    low = [note for note in evidence.notes if note.pitch < _BASS_PITCH]
+    sounding = _beat_means(evidence.frame, edges) >= _THROUGHOUT
     found: list[int | None] = []
-    for start, end in itertools.pairwise(edges):
-        heard = [note.pitch for note in low if _counts(note, start, end)]
-        found.append(min(heard) % 12 if heard else None)
+    for beat, (start, end) in enumerate(itertools.pairwise(edges)):
+        heard = min((note.pitch for note in low if _counts(note, start, end)), default=None)
+        if heard is not None and sounding[beat, max(heard - _FIFTH - LOWEST_PITCH, 0)]:
+            heard -= _FIFTH
+        found.append(None if heard is None else heard % 12)
     return found
 
 

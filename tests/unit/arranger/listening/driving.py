@@ -82,3 +82,21 @@ def bass_scores(heard: Sequence[_Timed], piece: Piece) -> tuple[float, float]:
             hits += 1
             left.remove(min(near, key=lambda one: abs(one[0] - start)))
     return hits / max(len(truth), 1), hits / max(len(found), 1)
+
+
+def power_chords(
+    roots: Sequence[int] = (40, 43, 45, 38), bpm: float = 120.0, *, is_driven: bool = True
+) -> Piece:
+    """Return eighths on bare fifths, a bar each, through an amplifier where it `is_driven`."""
+    beat, seconds = 60.0 / bpm, len(roots) * 240.0 / bpm
+    notes = [
+        Note((4 * bar + number / 2) * beat, 0.47 * beat, pitch, 0.8)
+        for bar, root in enumerate(roots)
+        for number in range(8)
+        for pitch in (root, root + 7)
+    ]
+    mix = music._play(notes, [], "reed", seconds, 44100)
+    if is_driven:
+        mix = (0.7 * np.tanh(4.0 * mix)).astype(np.float32)
+    names = [music.NAMES[root % 12] for root in roots]
+    return music._piece(Clip(mix, 44100), bpm, names, notes, [])

@@ -67,7 +67,7 @@ def test_a_bass_lifted_late_does_not_hold_its_chord_over_the_next(lifted: float,
 
     found = chords.find_chords(_evidence(played), _BEATS, _SECONDS, None)
 
-    assert bass == chords._lowest(played, chords.beat_edges(_BEATS, _SECONDS))[4]
+    assert bass == chords._lowest(_evidence(played), chords.beat_edges(_BEATS, _SECONDS))[4]
     assert ["F", "C"] == [found[3].name, found[5].name]
 
 
