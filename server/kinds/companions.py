@@ -14,9 +14,10 @@ import numpy as np
 from server.engines.catalog import ENGINES
 from server.jobs.context import Context
 from server.jobs.record import Role
-from server.kinds import takes
+from server.kinds import signing, takes
 from server.kinds.fields import Format
-from server.kinds.takes import Level, Origin, Take
+from server.kinds.signing import Level, Maker
+from server.kinds.takes import Take
 from server.media import codec, formats, tags
 from server.media.clip import Clip
 from server.media.sheet import Sheet
@@ -80,16 +81,16 @@ class Companion:
         takes.store(self.clip, self.data, ctx, name=self.name, fmt=fmt, role=self.role)
 
 
-def beside(take: Take, label: str, wanted: Wanted, origin: Origin) -> Iterator[Companion]:
+def beside(take: Take, label: str, wanted: Wanted, maker: Maker) -> Iterator[Companion]:
     """Yield the files beside one take, each when it is wanted: they are large."""
     if wanted.midi is not False and take.made.sheet is not None:
         yield _midi(take, take.where.sheet(take.made.sheet), f"transformed{label}.mid")
     if wanted.stems:
         for number, (part, clip) in enumerate(stems(take), start=1):
             name = f"stem{label}-{number:02d}-{file_name(part)}"
-            yield _stem(take, name, part, clip, wanted, origin)
+            yield _stem(take, name, part, clip, wanted, maker)
     if wanted.comparison:
-        yield _comparison(take, f"comparison{label}.{wanted.format}", wanted, origin)
+        yield _comparison(take, f"comparison{label}.{wanted.format}", wanted, maker)
 
 
 def count(made: Sequence[Take], wanted: Wanted) -> int:
@@ -144,29 +145,32 @@ def _stem_names(take: Take) -> list[str]:
     return [name for name in parts if name != SOURCE] + [SOURCE] * has_source
 
 
-def _stem(
-    take: Take, name: str, part: str, clip: Clip, wanted: Wanted, origin: Origin
-) -> Companion:
+def _stem(take: Take, name: str, part: str, clip: Clip, wanted: Wanted, maker: Maker) -> Companion:
     is_loud = bool(np.abs(clip.samples).max(initial=0.0) > 1.0)
     fmt: Format = "wav" if is_loud or wanted.format == "wav" else "flac"
     subtype: codec.Subtype = "FLOAT" if is_loud else "PCM_24"
     title = f"{take.choice.variation}: {part}"
     is_of_source = part == SOURCE or part.endswith(_LAYER_OF_SOURCE)
-    said = _of_source(take, title) if is_of_source else takes.told(take, origin, title=title)
-    data = takes.encoded(clip, fmt, said, take, origin, subtype=subtype)
+    said = _of_source(take, title) if is_of_source else maker.tags(title, take.music)
+    data = signing.encoded(clip, fmt, said, take.music, made_on=maker.made_on, subtype=subtype)
     notices = (LOUD_STEM.format(part),) if is_loud else ()
     return Companion(Role.STEM, f"{name}.{fmt}", data, clip, {"part": part}, notices)
 
 
-def _comparison(take: Take, name: str, wanted: Wanted, origin: Origin) -> Companion:
+def _comparison(take: Take, name: str, wanted: Wanted, maker: Maker) -> Companion:
     # scipy stays out of the process that only checks parameters
     from server.media import levelling  # noqa: PLC0415
 
     copy = levelling.levelled(take.where.source, take.placed.clip)
     said = _of_source(take, f"source, as loud as {take.choice.variation}")
-    level = Level(copy.loudness_lufs, copy.true_peak_db)
-    data = takes.encoded(
-        copy.clip, wanted.format, said, take, origin, subtype="PCM_24", level=level
+    data = signing.encoded(
+        copy.clip,
+        wanted.format,
+        said,
+        take.music,
+        made_on=maker.made_on,
+        subtype="PCM_24",
+        level=Level(copy.loudness_lufs, copy.true_peak_db),
     )
     loudness_lufs = None if copy.loudness_lufs is None else round(copy.loudness_lufs, 2)
     facts = {"gain_db": round(copy.gain_db, 2), "loudness_lufs": loudness_lufs}

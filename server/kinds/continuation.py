@@ -6,16 +6,14 @@ from typing import Literal
 from pydantic import Field, field_validator, model_validator
 
 from server import errors
-from server.engines.catalog import ENGINES
 from server.engines.protocols import Brief, Continuation, Continues, OnStep
 from server.jobs.context import Context
-from server.kinds import extensions, insertions, limits, recipe, takes
+from server.kinds import extensions, insertions, limits, recipe, signing, takes
 from server.kinds.choices import CUSTOM, Choice, Prompt, VariationName
 from server.kinds.extensions import Extended, Place
 from server.kinds.fields import EngineName, Format, Seconds, Seed, Tempo, random_seed
 from server.kinds.players import Player, Takes
 from server.kinds.sampling import Sampled
-from server.media import tags
 from server.media.bounded import READERS
 
 NAME = "continuation"
@@ -190,7 +188,7 @@ def run(spec: Spec, ctx: Context) -> None:
     ctx.report(0.9, stage="joining")
     made = extensions.extended(where, played.chosen.played.clip, length)
     ctx.report(0.95, stage="storing")
-    data = _file(spec, where, made, played, engine=player.name)
+    data = _file(spec, where, made, played, ctx)
     name = f"continued.{spec.format}"
     stored = takes.store(made.clip, data, ctx, name=name, fmt=spec.format)
     ctx.remember(last_input=spec.source, last_processed=stored.id)
@@ -243,13 +241,16 @@ def _played(spec: Spec, where: Place, length: int, player: Player) -> Takes:
     )
 
 
-def _file(spec: Spec, where: Place, made: Extended, played: Takes, *, engine: str) -> bytes:
-    said = tags.of(
-        title=spec.choice.words or (spec.variation if spec.choice.preset else NAME),
-        engine=engine,
-        licence=ENGINES[engine].licence,
-        model=played.chosen.played.model.get("name"),
-        seed=played.chosen.seed,
+def _file(spec: Spec, where: Place, made: Extended, played: Takes, ctx: Context) -> bytes:
+    maker = signing.maker(ctx, played.chosen.played, seed=played.chosen.seed)
+    title = spec.choice.words or (spec.variation if spec.choice.preset else NAME)
+    # the chords are those of the prompt alone
+    music = signing.music_of(played.chosen.played.heard, has_chords=False)
+    return signing.encoded(
+        made.clip,
+        spec.format,
+        maker.tags(title, music),
+        music,
+        made_on=maker.made_on,
+        subtype=takes.subtype_for(where.ground.source, spec.format),
     )
-    subtype = takes.subtype_for(where.ground.source, spec.format)
-    return tags.encode(made.clip, spec.format, subtype=subtype, tags=said)

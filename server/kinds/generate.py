@@ -10,14 +10,13 @@ from server import errors
 from server.engines.catalog import ENGINES
 from server.engines.protocols import Brief, Continuation, Continues, Generates, OnStep
 from server.jobs.context import Context
-from server.kinds import continuation, extensions, limits, recipe, scenes, takes
+from server.kinds import continuation, extensions, limits, recipe, scenes, signing, takes
 from server.kinds.choices import CUSTOM, Prompt
 from server.kinds.extensions import Extended, Place
 from server.kinds.fields import EngineName, Format, Seed, Tempo, random_seed
 from server.kinds.players import Player, Takes
 from server.kinds.sampling import Sampled
 from server.kinds.scenes import Scene, Scenes
-from server.media import tags
 from server.media.clip import Clip
 
 NAME = "generate"
@@ -155,7 +154,7 @@ def run(spec: Spec, ctx: Context) -> None:
             played.append(_next(spec, scene, played, going_on))
     ctx.report(0.92, stage="storing")
     clip = _levelled(spec, played[-1].clip)
-    data = _file(spec, clip, played[0].takes, engine=player.name)
+    data = _file(spec, clip, played[0].takes, ctx)
     name = f"generated.{spec.format}"
     stored = takes.store(clip, data, ctx, name=name, fmt=spec.format)
     ctx.remember(last_input=stored.id, last_processed=stored.id)
@@ -240,15 +239,14 @@ def _levelled(spec: Spec, clip: Clip) -> Clip:
     return loudness.limit(clip, ceiling_db=joining.CEILING_DB)
 
 
-def _file(spec: Spec, clip: Clip, made: Takes, *, engine: str) -> bytes:
-    said = tags.of(
-        title=spec.scenes[0].choice.words or spec.scenes[0].variation,
-        engine=engine,
-        licence=ENGINES[engine].licence,
-        model=made.chosen.played.model.get("name"),
-        seed=made.chosen.seed,
-    )
-    return tags.encode(clip, spec.format, tags=said)
+def _file(spec: Spec, clip: Clip, made: Takes, ctx: Context) -> bytes:
+    maker = signing.maker(ctx, made.chosen.played, seed=made.chosen.seed)
+    title = spec.scenes[0].choice.words or spec.scenes[0].variation
+    is_whole = len(spec.scenes) == 1
+    # what is told of the first scene need not be true of the others
+    music = signing.music_of(made.chosen.played.heard if is_whole else {})
+    said = maker.tags(title, music)
+    return signing.encoded(clip, spec.format, said, music, made_on=maker.made_on)
 
 
 def _report(spec: Spec, clip: Clip, played: Sequence[Played], player: Player) -> dict[str, Any]:

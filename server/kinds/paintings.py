@@ -11,10 +11,10 @@ from server.engines.catalog import ENGINES
 from server.engines.protocols import Inpainting
 from server.jobs.context import Context
 from server.jobs.record import Role
-from server.kinds import insertions, passages, takes
+from server.kinds import insertions, passages, signing, takes
 from server.kinds.fields import Format
 from server.kinds.insertions import Excerpt, Times
-from server.media import codec, tags, window
+from server.media import codec, window
 from server.media.clip import Clip
 from server.media.window import Window
 
@@ -158,23 +158,26 @@ def store(
     )
     files: dict[int, tuple[bytes, str]] = {}
     for place in sorted(range(len(made)), key=lambda place: place != best):
-        data = _file(canvas, made[place], fmt, title=title, engine=engine)
+        data = _file(canvas, made[place], fmt, title, ctx)
         artifact = takes.store(made[place].clip, data, ctx, name=names[place], fmt=fmt)
         files[place] = data, artifact.id
     data, artifact_id = files[best]
     return Stored(artifact_id, data, names, engine)
 
 
-def _file(canvas: Canvas, take: Take, fmt: Format, *, title: str, engine: str) -> bytes:
-    said = tags.of(
-        title=title,
-        engine=engine,
-        licence=ENGINES[engine].licence,
-        model=take.model.get("name"),
-        seed=take.seed,
+def _file(canvas: Canvas, take: Take, fmt: Format, title: str, ctx: Context) -> bytes:
+    first = take.inpaintings[0]
+    maker = signing.maker(ctx, first, seed=take.seed)
+    # what was heard is of the music around the windows alone
+    music = signing.music_of(first.heard, has_chords=False)
+    return signing.encoded(
+        take.clip,
+        fmt,
+        maker.tags(title, music),
+        music,
+        made_on=maker.made_on,
+        subtype=takes.subtype_for(canvas.source, fmt),
     )
-    subtype = takes.subtype_for(canvas.source, fmt)
-    return tags.encode(take.clip, fmt, subtype=subtype, tags=said)
 
 
 def draw(canvas: Canvas, chosen: Take, facts: Mapping[str, Any], ctx: Context) -> None:

@@ -4,9 +4,8 @@ Knows reports, names and files; what else was asked for in the same job it does 
 files beside a result (`companions`).
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -15,37 +14,18 @@ from server.engines.protocols import Transformation
 from server.jobs.context import Context
 from server.jobs.ports import Artifact
 from server.jobs.record import Role
-from server.kinds import passages
+from server.kinds import passages, signing
 from server.kinds.choices import Choice
 from server.kinds.fields import Format
 from server.kinds.passages import Passage, Placed
-from server.media import codec, formats, key, riff, tags
+from server.kinds.signing import Level, Maker
+from server.media import codec, formats, riff
 from server.media.clip import Clip
 
 if TYPE_CHECKING:
     from server.media.analysis import Comparison, Original
 
 LOSSY = "This format changes every sample a little, outside the passage as well."
-
-
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """Who makes the files of a job, from which seed, on which day."""
-
-    engine: str
-    seed: int
-    made_on: date
-
-
-@dataclass(frozen=True, slots=True)
-class Level:
-    """How loud a sound is; None where nothing is to be measured, or nothing was."""
-
-    loudness_lufs: float | None = None
-    true_peak_db: float | None = None
-
-
-UNKNOWN = Level()
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,14 +53,7 @@ class Take:
     @cached_property
     def music(self) -> riff.Music:
         """The same for sequencers; nothing that was not heard."""
-        heard = self.heard
-        return riff.Music(
-            bpm=heard.get("bpm") or None,
-            is_steady=bool(heard.get("steady", True)),
-            meter=_meter(heard.get("meter") or "4/4"),
-            key=key.named(heard["key"]) if heard.get("key") else None,
-            markers=tuple(_markers(heard.get("chords") or ())),
-        )
+        return signing.music_of(self.heard)
 
     def compared(self, original: "Original") -> "Comparison":
         """Return what was kept of the part of the source that changed."""
@@ -98,17 +71,6 @@ class Take:
         return Level(loudness.integrated_loudness(clip), loudness.true_peak_db(clip))
 
 
-def _meter(signature: str) -> tuple[int, int]:
-    beats, _, value = signature.partition("/")
-    return int(beats), int(value)
-
-
-def _markers(chords: Sequence[Mapping[str, Any]]) -> Iterator[tuple[float, str]]:
-    for chord in chords:
-        name = str(chord["name"])
-        yield float(chord["start_seconds"]), riff.NO_CHORD if name == "N" else name
-
-
 def labels(choices: Sequence[Choice], *, is_list: bool) -> list[str]:
     """Return what tells the files of several choices apart: `-2-lofi_chill`; one needs nothing."""
     if not is_list:
@@ -116,52 +78,17 @@ def labels(choices: Sequence[Choice], *, is_list: bool) -> list[str]:
     return [f"-{number}-{choice.variation}" for number, choice in enumerate(choices, start=1)]
 
 
-def write(take: Take, fmt: Format, origin: Origin, level: Level) -> bytes:
+def write(take: Take, fmt: Format, maker: Maker, level: Level) -> bytes:
     """Return a take as a file; where only a passage changed, the rest of it loses nothing."""
-    where = take.where
-    subtype = "PCM_16" if where.is_everything else subtype_for(where.source, fmt)
-    said = told(take, origin, title=take.choice.variation)
-    return encoded(take.placed.clip, fmt, said, take, origin, subtype=subtype, level=level)
-
-
-def told(take: Take, origin: Origin, *, title: str) -> Mapping[str, str]:
-    """Return what a file says of itself that an engine made."""
-    return tags.of(
-        title=title,
-        engine=origin.engine,
-        licence=ENGINES[origin.engine].licence,
-        model=take.made.model.get("name"),
-        seed=origin.seed,
-        bpm=take.music.bpm,
-        key=take.music.key,
-    )
-
-
-def encoded(
-    clip: Clip,
-    fmt: codec.Writable,
-    said: Mapping[str, str],
-    take: Take,
-    origin: Origin,
-    *,
-    subtype: codec.Subtype,
-    level: Level = UNKNOWN,
-) -> bytes:
-    """Return a sound of a take, or of one of its parts, as a file that says what it is."""
-    return tags.encode(
-        clip,
+    where, music = take.where, take.music
+    return signing.encoded(
+        take.placed.clip,
         fmt,
-        subtype=subtype,
-        tags=said,
-        music=take.music,
-        broadcast=tags.broadcast(
-            clip,
-            subtype,
-            said,
-            made_on=origin.made_on,
-            loudness_lufs=level.loudness_lufs,
-            true_peak_db=level.true_peak_db,
-        ),
+        maker.tags(take.choice.variation, music),
+        music,
+        made_on=maker.made_on,
+        subtype="PCM_16" if where.is_everything else subtype_for(where.source, fmt),
+        level=level,
     )
 
 

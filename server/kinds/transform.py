@@ -11,13 +11,14 @@ from server.engines.protocols import Brief, Transforms
 from server.jobs.context import Context
 from server.jobs.kind import JobSpec, Number
 from server.jobs.record import Role
-from server.kinds import choices, companions, parts, passages, recipe, takes
+from server.kinds import choices, companions, parts, passages, recipe, signing, takes
 from server.kinds.choices import CUSTOM, Choice, Choices, Prompt, VariationName
 from server.kinds.companions import Wanted
 from server.kinds.fields import EngineName, Format, Seconds, Seed, Tempo, random_seed
 from server.kinds.parts import KeyName, Layers, Parts
 from server.kinds.passages import Passage
-from server.kinds.takes import Origin, Take
+from server.kinds.signing import Maker
+from server.kinds.takes import Take
 from server.media import codec
 from server.media.bounded import READERS
 from server.media.clip import Clip
@@ -207,14 +208,14 @@ def run(spec: Spec, ctx: Context) -> None:
         Take(choice, result, where.placed(result.clip), where)
         for choice, result in zip(spec.choices, results, strict=True)
     ]
-    origin = Origin(str(ctx.job.engine), spec.seed, ctx.job.created_at.date())
-    finished = _finished(spec, made, where, origin, ctx)
+    maker = signing.maker(ctx, results[0], seed=spec.seed)
+    finished = _finished(spec, made, where, maker, ctx)
     _store(spec, made, [data for data, _ in finished], ctx)
     reports = [report for _, report in finished]
-    _store_companions(spec, made, reports, origin, ctx)
+    _store_companions(spec, made, reports, maker, ctx)
     ctx.conclude(
         seed=spec.seed,
-        report=_report(spec, reports, engine=origin.engine, is_previewed=previews.came),
+        report=_report(spec, reports, engine=maker.engine, is_previewed=previews.came),
         recipe=recipe.of(
             NAME,
             spec,
@@ -249,7 +250,7 @@ class _Previews:
 
 
 def _finished(
-    spec: Spec, made: Sequence[Take], where: Passage, origin: Origin, ctx: Context
+    spec: Spec, made: Sequence[Take], where: Passage, maker: Maker, ctx: Context
 ) -> list[tuple[bytes, dict[str, Any]]]:
     """Return a file and its report for each result; the source is heard once for all of them."""
     # the web process imports this module for its Spec alone; scipy stays out of it
@@ -260,8 +261,8 @@ def _finished(
     finished = []
     for done, take in enumerate(made, start=1):
         kept = take.compared(original)
-        data = takes.write(take, spec.format, origin, take.level(kept))
-        finished.append((data, takes.report(take, kept, data, origin.engine)))
+        data = takes.write(take, spec.format, maker, take.level(kept))
+        finished.append((data, takes.report(take, kept, data, maker.engine)))
         on_step(done, len(made))
     return finished
 
@@ -299,7 +300,7 @@ def _store_companions(
     spec: Spec,
     made: Sequence[Take],
     reports: Sequence[dict[str, Any]],
-    origin: Origin,
+    maker: Maker,
     ctx: Context,
 ) -> None:
     """Store the files beside the results, and say in their reports what they are."""
@@ -307,8 +308,8 @@ def _store_companions(
     total, done = companions.count(made, wanted), 0
     on_step = ctx.stage("storing", 0.97, 1.0)
     for label, take, report in zip(spec.labels, made, reports, strict=True):
-        report["notices"] += companions.missing(take, wanted, origin.engine)
-        for file in companions.beside(take, label, wanted, origin):
+        report["notices"] += companions.missing(take, wanted, maker.engine)
+        for file in companions.beside(take, label, wanted, maker):
             file.save(ctx)
             companions.report(file.role, report, {"name": file.name, **file.facts})
             report["notices"] += file.notices

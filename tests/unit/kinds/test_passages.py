@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 
 from server import errors, kinds
 from server.engines.protocols import Transformation
-from server.kinds import companions, insertions, passages, takes, transform
+from server.kinds import companions, insertions, passages, signing, takes, transform
 from server.kinds.choices import Choice
 from server.kinds.fields import Format
 from server.kinds.passages import CONTEXT_SECONDS, Passage, passage
-from server.kinds.takes import Origin, Take
+from server.kinds.signing import Maker
+from server.kinds.takes import Take
 from server.media import codec
 from server.media.clip import Clip
 from server.media.sheet import Sheet, SheetNote, Track
@@ -23,7 +24,7 @@ from server.media.window import CROSSFADE_SECONDS
 from tests import music
 
 RATES = st.sampled_from([8000, 11025, 16000, 44100])
-ORIGIN = Origin("arranger", 0, date(2026, 1, 1))
+MAKER = Maker(engine="arranger", made_on=date(2026, 1, 1))
 DEPTHS: st.SearchStrategy[codec.Subtype] = st.sampled_from(["PCM_16", "PCM_24", "FLOAT"])
 
 
@@ -36,7 +37,7 @@ def stored(source: Clip, played: Clip, where: Passage, fmt: Format = "wav") -> C
     """Return what a client gets when an engine has played this."""
     choice = Choice(variation="celtic")
     take = Take(choice, Transformation(clip=played), where.placed(played), where)
-    return codec.decode(takes.write(take, fmt, ORIGIN, takes.UNKNOWN))
+    return codec.decode(takes.write(take, fmt, MAKER, signing.UNKNOWN))
 
 
 @st.composite
