@@ -54,18 +54,16 @@ class Bus:
     """What a sum of sounds went through, for each of them.
 
     Attributes:
-        stages: the effects in order.
-        length: of the result, in samples.
+        stages: the effects in order, and then what makes `[2, N]` of `[2, N + tail]`.
     """
 
     stages: tuple[Stage, ...]
-    length: int
 
     def passed(self, stem: Samples) -> Samples:
         """Return a dry stem `[2, N + tail]` as it is in the mix, `[2, N]`."""
         for stage in self.stages:
             stem = stage(stem)
-        return _ended(stem, self.length)
+        return stem
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -115,7 +113,8 @@ class Orchestra:
         self._add_halo(dry, score, heard, steps)
         setting = _setting(score, heard, seed)
         mix, stages = _through_effects(dry.mix, score, setting, steps, keep_wholes=keep_stems)
-        return Rendering(_ended(mix, length), dry.stems, Bus(stages, length))
+        ended = partial(_ended, length=length)
+        return Rendering(ended(mix), dry.stems, Bus((*stages, ended)))
 
     def _add_layers(self, dry: "_Sum", score: Score, seed: int, steps: "_Steps") -> None:
         """Add the parts and the kit, in order; two are played at a time."""

@@ -6,6 +6,7 @@ told apart by sounds has a lane of its own, the bus. Knows sound; nothing of ins
 """
 
 from collections.abc import Callable, Mapping
+from itertools import count
 
 import numpy as np
 
@@ -58,14 +59,16 @@ class Desk:
         """Return every sound as it is in the result, then the bus where anything is left for it.
 
         One lane is finished after the other and leaves the desk. `on_step(done, total)` is called
-        before each.
+        before each thing that is done.
         """
         finished: dict[str, Clip] = {}
-        left, total = result.samples.copy(), len(self._lanes)
+        left = result.samples.copy()
+        total = sum(len(self._passes) - first for first, _ in self._lanes.values())
+        steps = count()
         for name in list(self._lanes):
-            on_step(len(finished), total)
             first, clip = self._lanes.pop(name)
             for done in self._passes[first:]:
+                on_step(next(steps), total)
                 clip = done(clip)
             left -= clip.samples
             finished[name] = clip

@@ -6,6 +6,7 @@ said of the result is the engine's.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 
@@ -14,7 +15,7 @@ from server.engines.arranger.choices import Choices, chosen
 from server.engines.arranger.ear import Ear
 from server.engines.arranger.filters import RATE
 from server.engines.arranger.prompt import Reading
-from server.engines.arranger.render import Orchestra
+from server.engines.arranger.render import Orchestra, Stage
 from server.engines.arranger.score import Heard, Score
 from server.engines.arranger.stages import STEPS, share
 from server.engines.arranger.stems import Desk, Pass
@@ -174,7 +175,8 @@ def _played(
         keep_stems=wants_stems,
     )
     desk = Desk(rendering.stems, RATE, is_used=wants_stems)
-    desk.follow(lambda stem: stem.with_samples(rendering.bus.passed(stem.samples)))
+    for effect in rendering.bus.stages:
+        desk.follow(partial(_on_samples, effect))
     played = desk.through(_of_length(source.length), Clip(rendering.mix, RATE))
     played = desk.through(blend.without_offset, played)
     on_step(_RENDERED + 10, STEPS)
@@ -185,6 +187,10 @@ def _played(
     stems = desk.stems(result, share(on_step, _RENDERED + 50, STEPS))
     on_step(STEPS, STEPS)
     return result, stems
+
+
+def _on_samples(effect: Stage, clip: Clip) -> Clip:
+    return clip.with_samples(effect(clip.samples))
 
 
 def _of_length(length: int) -> Pass:

@@ -177,6 +177,7 @@ def test_a_desk_that_is_not_used_has_nothing() -> None:
 
 def test_finishing_stems_can_be_stopped() -> None:
     desk = Desk(lanes(), RATE, is_used=True)
+    desk.follow(lambda clip: clip)
 
     def stop(done: int, total: int) -> None:
         if done == 1:
