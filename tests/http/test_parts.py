@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 import soundfile
 
+from server import errors
+from server.engines.protocols import OnStep
 from server.jobs.record import Role
 from server.kinds import companions
 from server.media import codec, loudness, riff, tags
@@ -18,6 +20,7 @@ from server.media.clip import Clip
 from server.media.sheet import Sheet, SheetNote, Track
 from tests.http import sounds
 from tests.http.conftest import MakeWorld
+from tests.http.scripted import ScriptedEngine
 from tests.http.world import World
 
 SECONDS = 2.0
@@ -311,6 +314,51 @@ def test_a_passage_says_how_loud_the_whole_file_is(band: World) -> None:
     lufs = struct.unpack_from("<h", chunk(data, b"bext"), 412)[0] / 100
 
     assert lufs == pytest.approx(loudness.integrated_loudness(codec.decode(data)), abs=0.02)
+
+
+# Trouble
+
+
+class _Named:
+    """Opens the scripted engine under another engine's name."""
+
+    def __init__(self, name: str) -> None:
+        self.name, self.engine = name, ScriptedEngine()
+
+    def open(self, name: str, capability: str, *, on_step: OnStep) -> tuple[str, ScriptedEngine]:
+        """Return it."""
+        return self.name, self.engine
+
+
+def test_what_means_nothing_to_an_engine_is_never_ignored_in_silence(
+    make_world: MakeWorld,
+) -> None:
+    """One sentence names it; what every engine can do is done."""
+    here = make_world(engines=_Named("melodyflow"))
+    job = done(here, key="Am", bpm=120, stems=True, midi=True, compare=True)
+    notices = job["report"]["notices"]
+
+    assert "bpm, key, stems, midi mean nothing to melodyflow." in notices
+    assert {companions.NO_STEMS, companions.NO_NOTES}.isdisjoint(notices)
+    assert ["result", "comparison"] == [each["role"] for each in job["artifacts"]]
+
+
+def test_a_disk_that_is_full_half_way_is_said_and_what_was_stored_is_listed(
+    band: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that it can be fetched, or deleted; nothing lies about that no record knows."""
+    save = band.artifacts.save
+
+    def full(data: bytes, *, name: str, **facts: Any) -> Any:
+        if name.startswith("stem-02"):
+            raise errors.StorageFailed
+        return save(data, name=name, **facts)
+
+    monkeypatch.setattr(band.artifacts, "save", full)
+    job = band.finished(band.submit(audio=sounds.base64_wav(SECONDS), stems=True)["id"])
+
+    assert ("failed", "storage") == (job["status"], job["error"]["code"])
+    assert ["result", "midi", "stem"] == [each["role"] for each in job["artifacts"]]
 
 
 # Orders
