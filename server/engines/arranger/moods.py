@@ -64,7 +64,7 @@ _DOSES: Mapping[str, _Dose] = MappingProxyType(
         "duck": _Dose("depth", 0.0, 0.5, 0.9),
         "gate": _Dose("depth", 0.0, 1.0, 1.0),
         "reverb": _Dose("mix", 0.0, 0.2, 0.6),
-        "saturate": _Dose("drive", 1.0, 1.5, 5.0),
+        "saturate": _Dose("drive", 1.0, 1.5, 12.0),
         "stutter": _Dose("share", 0.0, 0.25, 0.8),
         "vinyl": _Dose("level", 0.0, 0.015, 0.05),
         "width": _Dose("amount", 1.0, 1.3, 2.5),

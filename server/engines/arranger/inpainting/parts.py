@@ -15,6 +15,7 @@ from server.engines.arranger.inpainting.sections import Section
 from server.engines.arranger.prompt import Reading
 from server.engines.arranger.score import (
     ANALYSIS_RATE,
+    FOUR_FOUR,
     FRAME_RATE,
     LOWEST_PITCH,
     Chord,
@@ -114,6 +115,9 @@ def as_heard(section: Section, notes: tuple[Note, ...], strokes: tuple[DrumHit, 
         sustain=_sustain(moved, seconds),
         percussive=np.zeros(round(seconds * ANALYSIS_RATE), np.float32),
         percussive_gain=0.0,
+        meter=FOUR_FOUR,
+        hinted_bpm=context.heard.bpm if context.has_pulse else None,
+        follows_hint=True,
     )
 
 
