@@ -32,7 +32,11 @@ def _row(text: str) -> str:
 
 
 Row = Annotated[str, AfterValidator(_row)]
-"""One bar of sixteenths: `x` loud, `o` medium, `-` soft, `.` rest, `r` roll of two, `t` triplet."""
+"""One bar of sixteenths: `x` loud, `o` medium, `-` soft, `.` rest, `r` roll of two, `t` triplet.
+
+In 12/8 the four signs of a beat fall on its thirds; two bars of 6/8 share a row; in 3/4 the third
+beat of a row is left out, so that a backbeat becomes a waltz.
+"""
 
 Rows = Row | Annotated[list[Row], Field(min_length=1, max_length=16)]
 """One bar, or several that take turns."""
@@ -43,8 +47,10 @@ PartName = Annotated[str, Field(pattern=r"^[^\x00-\x1f/\\,]{1,64}$")]
 Synth = Annotated[str, _one_of(SYNTHS, "synth")]
 Kit = Annotated[str, _one_of(KITS, "kit")]
 EffectName = Annotated[str, _one_of(EFFECTS, "effect")]
-_NOT_PLAYERS = frozenset({"drums", "halo"})
-"""What other parts of an arrangement are called."""
+_NOT_PLAYERS = frozenset(
+    {"drums", "halo", "source", "drums (source)", "voice (source)", "bus"},
+)
+"""What other parts of an arrangement are called, and what else a result is made of."""
 
 DrumName = Literal["kick", "snare", "clap", "hat", "open_hat", "perc"]
 Gain = Annotated[float, Field(ge=-60, le=24)]

@@ -13,6 +13,7 @@ import numpy as np
 from server.engines.arranger import harmony
 from server.engines.arranger.score import Heard, Part, Score
 from server.engines.protocols import Brief
+from variations.parts import DRUMS, HALO
 
 NO_TEMPO = "No tempo was heard; there are no beats and bars in the report."
 
@@ -30,6 +31,8 @@ def facts(heard: Heard, score: Score) -> dict[str, Any]:
         **_pitch(heard),
         "notes_per_part": {part.voice.name: len(part.notes) for part in score.parts},
         "parts": [_part(part, score) for part in score.parts],
+        "kit": _kit(score),
+        "halo": _wanted(HALO, score) if score.halo is not None else None,
         "notes": len(heard.notes),
         "drums": len(heard.drums),
         "drum_strokes": dict(sorted(Counter(hit.kind for hit in heard.drums).items())),
@@ -146,7 +149,7 @@ def _chords_per_beat(heard: Heard) -> list[str]:
 
 def _part(part: Part, score: Score) -> dict[str, Any]:
     """Return one player: what it sounds like, which part it takes, what was wanted of it."""
-    voice, choice = part.voice, score.choices.of(part.voice.name)
+    voice = part.voice
     return {
         "name": voice.name,
         "role": voice.role,
@@ -155,10 +158,20 @@ def _part(part: Part, score: Score) -> dict[str, Any]:
         "notes": len(part.notes),
         "heard_notes": sum(note.origin == "heard" for note in part.notes),
         "pitches": _range(part),
-        "muted": choice.mute,
-        "seed": choice.seed,
-        "gain_db": choice.gain_db,
+        **_wanted(voice.name, score),
     }
+
+
+def _kit(score: Score) -> dict[str, Any] | None:
+    """Return what the drums are played on; None where nobody plays drums."""
+    if score.drums is None:
+        return None
+    return {"kit": score.drums.kit, "strokes": len(score.hits), **_wanted(DRUMS, score)}
+
+
+def _wanted(name: str, score: Score) -> dict[str, Any]:
+    choice = score.choices.of(name)
+    return {"muted": choice.mute, "seed": choice.seed, "gain_db": choice.gain_db}
 
 
 def _range(part: Part) -> list[int] | None:

@@ -111,7 +111,8 @@ def test_a_stem_is_silent_until_its_part_plays() -> None:
 
 
 def test_a_mute_part_is_neither_heard_nor_written() -> None:
-    result = transformed("trap_808", parts={"pad": PartChoice(mute=True)})
+    wanted = {"pad": PartChoice(mute=True), DRUMS: PartChoice(gain_db=-3.0)}
+    result = transformed("trap_808", parts=wanted)
     told = {part["name"]: part for part in result.heard["parts"]}
 
     assert set(of_song("trap_808").stems) - {"pad"} == set(result.stems)
@@ -119,6 +120,7 @@ def test_a_mute_part_is_neither_heard_nor_written() -> None:
     assert "pad" not in {track.name for track in result.sheet.tracks}
     assert told["pad"]["muted"]
     assert not told["bells"]["muted"]
+    assert (False, -3.0) == (result.heard["kit"]["muted"], result.heard["kit"]["gain_db"])
 
 
 def test_everything_may_be_mute() -> None:
