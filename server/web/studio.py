@@ -8,7 +8,7 @@ from server.web import documentation
 from server.web.documentation import answers
 from server.web.services import current
 
-CONTENT_POLICY = "default-src 'self'; media-src 'self' blob:; img-src 'self' data:"
+CONTENT_POLICY = "default-src 'self'; media-src 'self' blob:; img-src 'self' blob: data:"
 """Browsers refuse to load anything for the page that does not come from this server."""
 
 api = APIBlueprint(

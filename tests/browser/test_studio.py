@@ -36,7 +36,7 @@ def _give(page: Page, key: str) -> None:
 def test_the_page_asks_for_a_key_and_keeps_it(
     shut: Site, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A wrong one is refused with a sentence; a good one lets a sound be made and heard."""
+    """A wrong one is refused with a sentence; a good one lets a sound be made, heard and seen."""
     assert main(["keys", "add", "Ann", "--data-dir", str(shut.yard.data)]) == 0
     key, file = capsys.readouterr().out.strip(), tmp_path / "riff.wav"
     file.write_bytes(sounds.wav())
@@ -52,6 +52,7 @@ def test_the_page_asks_for_a_key_and_keeps_it(
         assert "signature=" in str(page.value(f"{HEARD}.src"))
         saved = str(page.value("document.querySelector('#result [data-format=mp3]').href"))
         assert saved.count("?") == 1
+        page.await_that("document.querySelector('#result .picture img')?.naturalWidth === 1600")
         page.value("location.reload()")
         page.await_that("document.readyState === 'complete'")
         assert page.value("localStorage.getItem('melodyflow.key')") == key

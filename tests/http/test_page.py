@@ -6,9 +6,11 @@ from html.parser import HTMLParser
 import pytest
 
 import variations
+from server.engines.arranger import orchestrate, reports
 from server.jobs.record import Role
 from server.kinds import transform
 from tests.http.world import World
+from tests.unit.arranger.arranging import pieces
 
 REFERENCES = ("src", "href", "action", "poster", "srcset")
 OWN = re.compile(r"(/|swagger/|#|data:)")
@@ -74,6 +76,28 @@ def test_the_page_plays_the_examples_that_the_server_offers(here: World) -> None
     assert 'fetch(element("hear").dataset.url, { headers: headers() })' in script
 
 
+def test_the_page_shows_the_picture_of_each_result(here: World) -> None:
+    """Fetched with the key, and only when somebody looks; browsers may show what was fetched."""
+    html, script = fetch(here, "/")[1], fetch(here, "/static/report.js")[1]
+
+    assert html.index("report.js") < html.index("studio.js")
+    assert 'class="picture"' in html
+    assert "fetch(url, { headers: headers() })" in script
+    assert "img-src 'self' blob:" in here.client.get("/").headers["Content-Security-Policy"]
+
+
+def test_the_page_reads_what_reports_have(here: World) -> None:
+    """What it says of a source, and the files it offers, are named as reports name them."""
+    _, script = fetch(here, "/static/report.js")
+    heard = pieces.heard([pieces.note(0.0, 1.0, 60)], [pieces.chord(0.0, 8.0, "C")])
+    arrangement = variations.load()["celtic"].arrangement
+    facts = reports.facts(heard, orchestrate.arrange(heard, arrangement, strength=1.0, seed=0))
+
+    shown = [*re.findall(r"heard\.(\w+)", script), "bpm", "bpm_range", "steady", "meter", "swing"]
+    assert set(shown) - {"hints"} <= set(facts)
+    assert all(f"{role}:" in script for role in (Role.MIDI, Role.COMPARISON))
+
+
 @pytest.mark.parametrize("page", ["/", "/docs/swagger"])
 def test_pages_load_nothing_from_outside(here: World, page: str) -> None:
     """Every reference stays on this server and can be had."""
@@ -85,7 +109,7 @@ def test_pages_load_nothing_from_outside(here: World, page: str) -> None:
     assert {200} == {fetch(here, each)[0] for each in own}
 
 
-@pytest.mark.parametrize("asset", ["studio.js", "studio.css"])
+@pytest.mark.parametrize("asset", ["studio.js", "report.js", "studio.css"])
 def test_scripts_and_styles_name_no_other_host(here: World, asset: str) -> None:
     """No address of another machine stands in them."""
     _, text = fetch(here, f"/static/{asset}")

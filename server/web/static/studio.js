@@ -187,13 +187,13 @@ function showTrouble(text) {
 function showResults(job, results) {
   const report = job.report || {};
   const reports = report.variations || [report];
-  const takes = results.map((result, index) => take(job, result, reports[index] || {}));
+  const takes = results.map((result, index) => take(job, result, reports[index] || {}, index + 1));
   element("result").replaceChildren(...takes);
   show("result", true);
 }
 
-/** Return one result: its player, its downloads and what there is to say of it. */
-function take(job, result, report) {
+/** Return one result: its player, its downloads, its picture and what there is to say of it. */
+function take(job, result, report, number) {
   const card = element("take").content.cloneNode(true);
   const title = report.variation === "custom" ? report.custom_prompt : report.variation;
   card.querySelector(".title").textContent = (title || "").replaceAll("_", " ");
@@ -202,35 +202,21 @@ function take(job, result, report) {
     const more = result.url.includes("?") ? "&" : "?";
     link.href = `${result.url}${more}format=${link.dataset.format}&download=1`;
   }
+  card.querySelector(".files").replaceChildren(...companions(job, report));
+  const view = card.querySelector(".picture");
+  view.hidden = !job.links.picture;
+  view.addEventListener("toggle", () => look(view, `${job.links.picture}?result=${number}`));
+  view.open = !view.hidden && job.artifacts.filter(({ role }) => role === "result").length === 1;
   card.querySelector(".words").textContent = words(report);
   const rows = facts(job, report).map(([name, value]) => row(name, value));
   card.querySelector("tbody").replaceChildren(...rows);
   return card;
 }
 
-function words(report) {
-  const { understood = [], ignored = [], notices = [] } = report;
-  const said = [...notices];
-  if (understood.length) {
-    said.push(`Understood: ${understood.join(", ")}.`);
-  }
-  if (ignored.length) {
-    said.push(`Without effect: ${ignored.join(", ")}.`);
-  }
-  return said.join(" ");
-}
-
 /** Return what a musician wants to know of a report, as pairs of name and text. */
 function facts(job, report) {
   const { heard = {}, kept = {}, passage } = report;
-  const chords = (heard.chords || []).map((chord) => chord.name);
-  const pairs = [
-    ["Engine", job.engine],
-    ["Seed", job.seed],
-    ["Tempo heard", heard.bpm && `${rounded(heard.bpm)} BPM`],
-    ["Key heard", heard.key],
-    ["Chords heard", chords.slice(0, MOST_CHORDS).join(" – ")],
-  ];
+  const pairs = [["Engine", job.engine], ["Seed", job.seed], ...heardFacts(heard)];
   for (const [name, gate] of Object.entries(kept.gates || {})) {
     pairs.push([`Kept: ${name.replaceAll("_", " ")}`, judged(gate)]);
   }
