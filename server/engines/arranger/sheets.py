@@ -3,9 +3,13 @@
 Knows scores and what its voices and kits are called in General MIDI; nothing of files.
 """
 
+import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import pairwise
 
 from server.engines.arranger import drumkits, harmony, reports
+from server.engines.arranger.bending import can_bend
 from server.engines.arranger.score import DrumKind, Heard, Note, Part, Score
 from server.media.sheet import Sheet, SheetNote, Track
 from variations.parts import DRUMS
@@ -68,6 +72,11 @@ PERCUSSION: Mapping[str, int] = {
 KITS: Mapping[str, int] = {"808": 25, "909": 24, "glitch": 24, "linn": 24, "nes": 24, "phonk": 25}
 """The kit nearest to each where it is not the standard one."""
 
+_GLIDING = frozenset({"bass_808"})
+_GLIDE_SECONDS = 0.05
+_GLIDE = (0.0, 0.02, 0.05, 0.1, 0.15, 0.2)
+"""When a glide's way is written down; it falls by a factor of e every `_GLIDE_SECONDS`."""
+
 _STROKE_SECONDS = 0.1
 _SHORTEST_SECONDS = 0.02
 
@@ -96,10 +105,28 @@ def _track(part: Part, score: Score) -> Track:
     return Track(
         name=voice.name,
         program=voice.program if voice.program is not None else PROGRAMS[voice.synth or ""],
-        notes=_notes(part.notes, score.seconds),
+        notes=_notes(_bent(part), score.seconds),
         pan=voice.pan,
         gain_db=voice.gain_db + score.choices.of(voice.name).gain_db,
     )
+
+
+def _bent(part: Part) -> list[Note]:
+    """Return the notes with the bends that are heard: the player's, or how it glides."""
+    voice = part.voice
+    notes = list(part.notes)
+    if voice.glide and voice.synth in _GLIDING:
+        return notes[:1] + [_glided(*pair) for pair in pairwise(notes)]
+    return notes if can_bend(voice) else [replace(note, bend=()) for note in notes]
+
+
+def _glided(before: Note, note: Note) -> Note:
+    """Return a note that slides from the pitch of the one before."""
+    if before.pitch == note.pitch:
+        return note
+    cents = 100.0 * (before.pitch - note.pitch)
+    slide = tuple((seconds, cents * math.exp(-seconds / _GLIDE_SECONDS)) for seconds in _GLIDE)
+    return replace(note, bend=(*slide, (_GLIDE[-1] + _GLIDE_SECONDS, 0.0)))
 
 
 def _notes(notes: Sequence[Note], end: float) -> tuple[SheetNote, ...]:

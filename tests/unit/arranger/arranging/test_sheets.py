@@ -95,11 +95,30 @@ def test_kick_and_snare_are_where_general_midi_has_them() -> None:
 
 def test_bends_are_kept_and_notes_end_with_the_piece() -> None:
     bend = ((0.0, -100.0), (0.2, 0.0))
-    sheet = sheets.of(score(Note(3.0, 5.0, 60, 0.8, bend=bend), Note(4.5, 1.0, 62, 0.8)), HEARD)
-    (kept,) = sheet.tracks[0].notes
+    flute = Part(
+        voice("melody", synth="flute"),
+        (Note(3.0, 5.0, 60, 0.8, bend=bend), Note(4.5, 1.0, 62, 0.8)),
+    )
+    (kept,) = sheets.of(Score(4.0, (flute,)), HEARD).tracks[0].notes
 
     assert bend == kept.bend
     assert 4.0 == pytest.approx(kept.start_seconds + kept.seconds)
+
+
+def test_who_cannot_bend_is_written_straight() -> None:
+    piano = Part(voice("melody", program=0), (Note(0.0, 1.0, 60, 0.8, bend=((0.0, 50.0),)),))
+
+    assert () == sheets.of(Score(4.0, (piano,)), HEARD).tracks[0].notes[0].bend
+
+
+def test_a_gliding_bass_slides_from_note_to_note() -> None:
+    sub = voice("bass", synth="bass_808", glide=True)
+    notes = (Note(0.0, 1.0, 33, 0.8), Note(1.0, 1.0, 36, 0.8), Note(2.0, 1.0, 36, 0.8))
+    first, slid, level = sheets.of(Score(4.0, (Part(sub, notes),)), HEARD).tracks[0].notes
+
+    assert () == first.bend == level.bend
+    assert (0.0, -300.0) == slid.bend[0]
+    assert 0.0 == slid.bend[-1][1]
 
 
 def test_the_beats_the_meter_and_the_chords_are_those_that_were_heard() -> None:
