@@ -102,6 +102,10 @@ def _made(facts: Mapping[str, Any], report: Mapping[str, Any]) -> Iterator[tuple
     for name in ("understood", "ignored"):
         if report.get(name):
             yield name, ", ".join(report[name])
+    if report.get("comparison"):
+        compared = report["comparison"]
+        said = f"{compared['gain_db']:+.1f} dB, {_number(compared['loudness_lufs'])} LUFS"
+        yield "comparison", said
     if report.get("guessed"):
         yield "guessed", f"nothing was understood, so {report['guessed']} was played"
     for notice in report.get("notices") or ():

@@ -96,8 +96,10 @@ def test_whoever_wants_no_notes_gets_none(band: World) -> None:
 
 def test_an_engine_without_notes_gives_none_and_says_so_if_asked(here: World) -> None:
     """Nothing was heard, for example."""
-    assert ["result"] == [each["role"] for each in done(here)["artifacts"]]
-    assert companions.NO_NOTES not in done(here)["report"]["notices"]
+    job = done(here)
+
+    assert ["result"] == [each["role"] for each in job["artifacts"]]
+    assert companions.NO_NOTES not in job["report"]["notices"]
     assert companions.NO_NOTES in done(here, midi=True)["report"]["notices"]
 
 

@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Mapping
+from functools import lru_cache
 
 import av
 import numpy as np
@@ -30,6 +31,7 @@ def packets(data: bytes) -> list[bytes]:
         return [bytes(packet) for packet in container.demux(container.streams.audio[0])]
 
 
+@lru_cache
 def plain(fmt: Writable) -> bytes:
     """Return a short riff without comments of ours."""
     return codec.encode(music.riff(seconds=0.5).clip, fmt, tags={"title": "riff"})
