@@ -9,10 +9,22 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from server.engines.arranger.listening import bass, bends, chords, drums, notes, tempo, verify
+from server.engines.arranger.listening import (
+    bass,
+    bends,
+    chords,
+    drums,
+    notes,
+    tempo,
+    timing,
+    verify,
+    voice,
+)
 from server.engines.arranger.listening.candidates import Candidates, decode, infer_onsets
 from server.engines.arranger.listening.channel import listened_to
 from server.engines.arranger.listening.features import N_FFT, Evidence, features, raw_onsets
+from server.engines.arranger.listening.meter import Signs
+from server.engines.arranger.listening.onsets import bass_envelope, onsets_of
 from server.engines.arranger.listening.transcribe import Posteriors, Transcriber
 from server.engines.arranger.score import (
     ANALYSIS_RATE,
@@ -91,14 +103,19 @@ def listen(
     envelope = spectrum.onset_envelope(samples, ANALYSIS_RATE, hop=notes.ENVELOPE_HOP)
     report(_LAYERS, STEPS)
     judged = _judge(layers, transcriber, report, once=once)
-    if beats is None:
-        beats = tempo.find_beats(envelope, clip.seconds, bpm=bpm)
+    low = bass_envelope(samples)
+    found = beats or tempo.find_beats(envelope, clip.seconds, bpm=bpm, bass=low)
+    strokes = drums.find_strokes(percussive) if _has_drums(layers) else ()
     tuning = spectrum.estimate_tuning(harmonic, ANALYSIS_RATE)
     semitones = spectrum.cqt_levels(harmonic, ANALYSIS_RATE, hop=_SUSTAIN_HOP, tuning_cents=tuning)
     report(_SEMITONES, STEPS)
+    signs = Signs(onsets_of(envelope, low), strokes, semitones, ANALYSIS_RATE / _SUSTAIN_HOP)
+    timed = timing.read(found, signs, clip.seconds, hint=bpm, known=beats is not None)
+    beats = timed.beats
     peaks = notes.onset_peaks(envelope)
     melody = _melody(judged, peaks, semitones, beats.times, clip.seconds, hint=key)
     played, tuning = bends.with_bends(melody.notes, judged.joined.contour, tuning)
+    singing = None if once else voice.find_singing(samples, played)
     report(STEPS, STEPS)
     return Heard(
         seconds=clip.seconds,
@@ -106,16 +123,24 @@ def listen(
         tempo_confidence=beats.confidence,
         is_steady=beats.is_steady,
         beats=beats.times,
-        downbeat=chords.find_downbeat(melody.chords, melody.notes),
+        downbeat=chords.find_downbeat(melody.chords, melody.notes, strokes, timed.meter.beats),
         notes=played,
         chords=melody.chords,
         key=melody.key,
         tuning_cents=tuning,
-        drums=drums.find_strokes(percussive) if _has_drums(layers) else (),
+        # Alone, what strikes are consonants.
+        drums=() if singing is not None and singing.is_alone else strokes,
         pitchedness=_pitchedness(melody.notes, clip.seconds),
         sustain=_sustain(judged.joined.frame, semitones),
         percussive=percussive,
         percussive_gain=gain / _LEVEL,
+        singing=singing,
+        meter=timed.meter,
+        meter_confidence=timed.meter_confidence,
+        swing=timed.feel.swing,
+        fine_swing=timed.feel.fine_swing,
+        hinted_bpm=bpm,
+        follows_hint=beats.follows_hint,
     )
 
 
@@ -166,6 +191,7 @@ def _nothing(clip: Clip, samples: Samples, bpm: float | None) -> Heard:
         sustain=np.zeros((-(-samples.shape[0] // FRAME_HOP) + 1, 88), np.float32),
         percussive=np.zeros_like(samples),
         percussive_gain=0.0,
+        hinted_bpm=bpm,
     )
 
 

@@ -25,6 +25,8 @@ INVENTION_STARTS = 0.3
 INVENTION_FULL = 0.6
 
 NO_PITCH = "No pitched material was heard; only drum strokes are played."
+NO_PULSE = "No tempo was heard; nothing is added that would need one."
+OTHER_TEMPO = "The music is at {heard:.4g} BPM, not at {told:.4g}: the hint was not followed."
 
 _MELODIC = frozenset({"line", "riff", "melody"})
 """Roles that play what was heard; alone they stand in for a voice."""
@@ -82,9 +84,18 @@ def arrange(
         effects=tuple(arrangement.effects),
         beat_seconds=heard.beat_seconds,
         tuning_cents=float(np.clip(heard.tuning_cents, -50, 50)) if audible else 0.0,
-        notices=() if heard.is_pitched else (NO_PITCH,),
+        notices=_notices(heard),
         choices=choices,
     )
+
+
+def _notices(heard: Heard) -> tuple[str, ...]:
+    found = [] if heard.is_pitched else [NO_PITCH]
+    if not heard.has_pulse:
+        found.append(NO_PULSE)
+    elif heard.hinted_bpm is not None and not heard.follows_hint:
+        found.append(OTHER_TEMPO.format(heard=heard.bpm, told=heard.hinted_bpm))
+    return tuple(found)
 
 
 def _material(heard: Heard, *, strength: float, seed: int) -> Material:

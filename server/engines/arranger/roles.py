@@ -24,7 +24,7 @@ from server.engines.arranger.lines import (
 )
 from server.engines.arranger.rhythm import Step
 from server.engines.arranger.score import Chord, DrumHit, Heard, Note
-from server.engines.arranger.spans import Span, holds, within
+from server.engines.arranger.spans import Span, end_of_sound, holds, within
 from server.engines.arranger.walking import walk
 from variations.schema import Voice
 
@@ -124,10 +124,10 @@ def bass(material: Material, voice: Voice) -> Line:
     """Return the lowest line, the roots on the kick, or the line in the voice's rhythm."""
     if voice.follow == "chord_root" and material.invention > 0:
         return roots(material, voice)
-    if voice.style == "walking" and material.invention > 0:
+    if voice.style == "walking" and material.invention > 0 and material.steps:
         return _walked(material, voice)
     line = _placed(playable(_bass_line(material), voice), voice)
-    if voice.rhythm is not None and material.invention > 0:
+    if voice.rhythm is not None and material.invention > 0 and material.steps:
         line = _in_rhythm(line, material, voice)
     line = _chopped(line, material, voice)
     return [*line, *_doubled(line, voice)] if voice.octave_double else line
@@ -254,7 +254,8 @@ def roots(material: Material, voice: Voice) -> Line:
         chord = chord_at(material.chords, start + 0.03)
         on_kick = any(abs(start - kick) < 0.02 for kick in material.kicks)
         if chord is not None and chord.root is not None:
-            length = max(0.12, min(following - start, _ROOT_RING_SECONDS))
+            silence = end_of_sound(material.sounding, start)
+            length = max(0.12, min(following, silence, start + _ROOT_RING_SECONDS) - start)
             pitch = fit(chord.root, low, high)
             notes.append(Note(start, length, pitch, 0.95 if on_kick else 0.7, 1.0, "fill"))
     return notes
@@ -274,7 +275,7 @@ def chords(material: Material, voice: Voice) -> Line:
     if material.invention == 0:
         return []
     spread = _voiced(material, voice)
-    if voice.rhythm is not None:
+    if voice.rhythm is not None and material.steps:
         return _strummed(_rhythmic(spread, material, voice), voice)
     velocity = voice.velocity * material.invention
     held = [

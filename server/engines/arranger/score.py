@@ -20,6 +20,10 @@ FRAME_HOP = 256
 FRAME_RATE = ANALYSIS_RATE / FRAME_HOP
 """Frames per second of every posterior and of `Heard.sustain`."""
 
+AUDIBLE_PULSE = 2.7
+"""Onsets that agree less on a grid have no pulse: of 120 clips in free time none reached 2.5, of
+230 random pieces 95 in a hundred reach more."""
+
 LOWEST_PITCH = 21
 """MIDI number of the first of the 88 columns of a posterior (A0)."""
 
@@ -114,7 +118,7 @@ class Meter:
 FOUR_FOUR = Meter()
 
 
-_ALONE = 0.85
+_ALONE = 0.92
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -147,7 +151,8 @@ class Heard:
     Attributes:
         seconds: duration of the clip.
         bpm: beats per minute of the grid.
-        tempo_confidence: contrast of the grid's phase, about 1 where there is no pulse at all.
+        tempo_confidence: how much better onsets agree on the grid than onsets at random would; see
+            `AUDIBLE_PULSE`.
         is_steady: whether one constant grid fits the whole clip.
         beats: `[B]` seconds, strictly rising, covering the clip.
         downbeat: which of the first bar's beats starts a bar.
@@ -163,6 +168,11 @@ class Heard:
         meter: how beats make bars.
         swing: by which share of half a beat the second half of it comes late; 1/3 is a triplet's.
         singing: None where no voice was heard.
+        meter_confidence: how much more the music repeats after its bar than after another one's; 0
+            where nothing tells, and `meter` is the usual one.
+        fine_swing: by which share of a sixteenth every second sixteenth comes late.
+        hinted_bpm: the tempo that was told, if one was.
+        follows_hint: whether `bpm` is the one that was told.
     """
 
     seconds: float
@@ -183,6 +193,16 @@ class Heard:
     meter: Meter = FOUR_FOUR
     swing: float = 0.0
     singing: Singing | None = None
+    meter_confidence: float = 0.0
+    fine_swing: float = 0.0
+    hinted_bpm: float | None = None
+    follows_hint: bool = True
+
+    @property
+    def has_pulse(self) -> bool:
+        """Whether there is a tempo: heard, or told; without one the beats are a mere ruler."""
+        is_told = self.hinted_bpm is not None and self.follows_hint
+        return is_told or self.tempo_confidence >= AUDIBLE_PULSE
 
     @property
     def is_pitched(self) -> bool:

@@ -16,7 +16,7 @@ from server.engines.arranger import blend, orchestrate
 from server.engines.arranger.continuing import drumming, ensemble, horizon, motifs, texture
 from server.engines.arranger.continuing.horizon import Horizon
 from server.engines.arranger.inpainting import compose, paint, parts, sections
-from server.engines.arranger.inpainting.context import METER, Context
+from server.engines.arranger.inpainting.context import IN_THREE, METER, Context
 from server.engines.arranger.inpainting.sections import Section
 from server.engines.arranger.listening.transcribe import Transcriber
 from server.engines.arranger.prompt import Reading
@@ -332,6 +332,7 @@ def _notices(context: Context, *, is_nearest: bool) -> tuple[str, ...]:
     found: Mapping[str, bool] = {
         NO_PITCH: not context.is_pitched,
         BENT: context.pulse.bends,
+        IN_THREE: context.is_in_three,
         NO_LOOP: context.is_pitched and context.loop is None,
         NEAREST: is_nearest and context.is_pitched,
     }

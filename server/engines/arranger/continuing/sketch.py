@@ -164,6 +164,7 @@ def _section(planned: Plan, arrangement: Arrangement, bars: int) -> Section:
         sustain=np.zeros((1, 88), np.float32),
         percussive=np.zeros(1, np.float32),
         percussive_gain=0.0,
+        hinted_bpm=planned.bpm,
     )
     context = Context(
         heard=heard,

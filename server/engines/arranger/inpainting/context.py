@@ -26,6 +26,8 @@ from server.media.window import Window
 METER = 4
 """Beats of a bar. The presets' patterns know no other."""
 
+IN_THREE = "The music seems to be in three; what is written counts bars of four beats."
+
 _BASS_HERTZ = 180.0
 _LEAST_GAP_SECONDS = 0.25
 """Silence that is left of a window, so that what is before does not ring into what is after."""
@@ -68,6 +70,11 @@ class Context:
     def has_pulse(self) -> bool:
         """Whether there is a beat that new parts can keep."""
         return self.pulse.is_audible
+
+    @property
+    def is_in_three(self) -> bool:
+        """Whether bars were heard that are not those that are counted."""
+        return self.has_pulse and self.heard.meter.beats % 2 == 1
 
     @property
     def is_pitched(self) -> bool:

@@ -12,7 +12,7 @@ import numpy as np
 from server import errors
 from server.engines.arranger import blend
 from server.engines.arranger.inpainting import groove, levels, parts, sections
-from server.engines.arranger.inpainting.context import METER, Context, listen_around
+from server.engines.arranger.inpainting.context import IN_THREE, METER, Context, listen_around
 from server.engines.arranger.inpainting.groove import Groove, Kept
 from server.engines.arranger.inpainting.sections import Section
 from server.engines.arranger.listening.transcribe import Transcriber
@@ -246,6 +246,7 @@ def notices(context: Context) -> tuple[str, ...]:
         NO_PITCH: not context.is_pitched,
         NO_PULSE: not context.has_pulse,
         BENT: context.has_pulse and context.pulse.bends,
+        IN_THREE: context.is_in_three,
         NO_LOOP: context.is_pitched and context.has_pulse and context.loop is None,
     }
     return tuple(notice for notice, applies in found.items() if applies)

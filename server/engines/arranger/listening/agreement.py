@@ -22,7 +22,7 @@ def agreement(onsets: Onsets, bpm: float) -> float:
     Onsets at random reach 2.4 on the grid that suits them best, clear music the root of their
     number. At least 1.
     """
-    times, weights = _peaks(onsets)
+    times, weights = peaks(onsets)
     if not times.size:
         return 1.0
     most = 0.0
@@ -34,14 +34,14 @@ def agreement(onsets: Onsets, bpm: float) -> float:
 
 def share_on_grid(onsets: Onsets, bpm: float) -> float:
     """Return the same as a share of what full agreement would be, 0 to 1."""
-    _, weights = _peaks(onsets)
+    _, weights = peaks(onsets)
     if not weights.size:
         return 0.0
     fullest = float(weights.sum() / np.sqrt(np.square(weights).sum()))
     return agreement(onsets, bpm) / max(fullest, 1.0)
 
 
-def _peaks(onsets: Onsets) -> tuple[Times, Times]:
+def peaks(onsets: Onsets) -> tuple[Times, Times]:
     """Return when things start, in seconds, and how much each start counts."""
     loudest = float(np.percentile(onsets.whole, 99.5))
     frames, found = signal.find_peaks(onsets.whole, height=max(_SOFTEST * loudest, 1e-6))

@@ -16,6 +16,7 @@ from server.engines.arranger.score import (
     LOWEST_PITCH,
     QUALITIES,
     Chord,
+    DrumHit,
     Note,
 )
 from server.media.key import Key, fit, likeliest_key
@@ -283,14 +284,30 @@ def _chord(start: float, end: float, state: _State, lowest: int | None, score: f
 # What the chords say about the rest
 
 
-def find_downbeat(chords: Sequence[Chord], notes: Sequence[Note]) -> int:
-    """Return which of the first four beats starts a bar: chords change and basses fall there."""
-    votes = np.zeros(4)
+_NEAR_SECONDS = 0.08
+_STROKE_VOTES = {"kick": 0.15, "snare": -0.15}
+
+
+def find_downbeat(
+    chords: Sequence[Chord],
+    notes: Sequence[Note],
+    strokes: Sequence[DrumHit] = (),
+    beats_a_bar: int = 4,
+) -> int:
+    """Return which of the first bar's beats starts a bar.
+
+    Chords change and basses and kicks fall there; snares do not.
+    """
+    votes = np.zeros(beats_a_bar)
     low = [(note.start_seconds, note.velocity) for note in notes if note.pitch < 55]
     starts, loudness = np.array(low).reshape(-1, 2).T
+    struck = [(hit.start_seconds, _STROKE_VOTES.get(hit.kind, 0.0)) for hit in strokes]
+    strikes, worth = np.array(struck).reshape(-1, 2).T
     for beat, chord in enumerate(chords):
+        place = beat % beats_a_bar
         if beat and chord.name != chords[beat - 1].name:
-            votes[beat % 4] += 1.0
-        near = np.abs(starts - chord.start_seconds) < 0.08
-        votes[beat % 4] += 0.5 * float(loudness[near].sum())
+            votes[place] += 1.0
+        near = np.abs(starts - chord.start_seconds) < _NEAR_SECONDS
+        hit = np.abs(strikes - chord.start_seconds) < _NEAR_SECONDS
+        votes[place] += 0.5 * float(loudness[near].sum()) + float(worth[hit].sum())
     return int(votes.argmax())

@@ -15,15 +15,13 @@ from server.engines.arranger.listening import following, tempi
 from server.engines.arranger.listening.agreement import agreement, share_on_grid
 from server.engines.arranger.listening.following import Clock
 from server.engines.arranger.listening.onsets import Onsets, Times, at, onsets_of
+from server.engines.arranger.score import AUDIBLE_PULSE
 from server.media import rhythm
 from server.media.clip import Samples
 
 DEFAULT_BPM = 120.0
 EDGE_SECONDS = 0.05
 """A beat this close to an edge of the clip stands for the edge."""
-
-AUDIBLE = 2.7
-"""Onsets that agree less than this have no pulse: at random they reach 2.4, see `agreement`."""
 
 _HINT_TOLERANCE = 0.02
 _HINT_MULTIPLES = (1.0, 2.0, 0.5, 3.0, 1 / 3, 4.0, 0.25)
@@ -59,8 +57,8 @@ class Beats:
 
     Attributes:
         bpm: of the grid, or of the median interval where there is none.
-        confidence: how much better onsets agree on the grid than at random; from `AUDIBLE` on there
-            is a pulse.
+        confidence: how much better onsets agree on the grid than at random; there is a pulse from
+            `AUDIBLE_PULSE` on.
         is_steady: whether one grid fits throughout.
         times: `[B]` seconds, rising; the first at most `EDGE_SECONDS`, the last more than that
             before the end and within about a beat of it. The first may lie before the clip.
@@ -111,7 +109,7 @@ def _beats(onsets: Onsets, seconds: float, bpm: float | None) -> Beats:
     tempo, is_told = _tempo(onsets, seconds, bpm)
     grid = _best_grid(onsets, tempo, seconds)
     confidence = agreement(onsets, grid.bpm)
-    if confidence < AUDIBLE and bpm is not None and is_told:
+    if confidence < AUDIBLE_PULSE and bpm is not None and is_told:
         grid = _Grid(bpm, 0.0, 0.0)
     times = _grid_times(grid.bpm, grid.phase, seconds)
     return Beats(grid.bpm, confidence, True, times, is_told or bpm is None)
@@ -129,7 +127,7 @@ def _tempo(onsets: Onsets, seconds: float, bpm: float | None) -> tuple[float, bo
     if any(abs(told / free.bpm / each - 1.0) < _HINT_TOLERANCE for each in _HINT_MULTIPLES):
         return told, True
     heard = agreement(onsets, free.bpm)
-    if heard >= AUDIBLE and agreement(onsets, told) < _HINT_SUPPORT * heard:
+    if heard >= AUDIBLE_PULSE and agreement(onsets, told) < _HINT_SUPPORT * heard:
         return free.bpm, False
     return told, True
 

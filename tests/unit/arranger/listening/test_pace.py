@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from server.engines.arranger.listening.tempo import AUDIBLE, Beats, find_beats
+from server.engines.arranger.listening.tempo import Beats, find_beats
+from server.engines.arranger.score import AUDIBLE_PULSE
 from server.media.clip import Clip
 from tests.music import Note, _play, noise
 from tests.unit.arranger.listening import meters
@@ -138,7 +139,7 @@ WITHOUT: dict[str, Callable[[], Clip]] = {
 def test_what_has_no_pulse_is_not_given_one(name: str) -> None:
     found = beats_of(WITHOUT[name]())
 
-    assert found.confidence < AUDIBLE
+    assert found.confidence < AUDIBLE_PULSE
     assert found.is_steady
 
 
@@ -147,4 +148,4 @@ def test_what_has_no_pulse_is_not_given_one(name: str) -> None:
 def test_music_has_a_pulse(style: meters.Style, *, drums: bool) -> None:
     piece = meters.piece(style, meters.steady(85.0), seconds=12.0, drums=drums, jitter=0.008)
 
-    assert beats_of(piece.clip).confidence > 1.4 * AUDIBLE
+    assert beats_of(piece.clip).confidence > 1.4 * AUDIBLE_PULSE
