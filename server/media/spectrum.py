@@ -25,6 +25,7 @@ LOWEST_PITCH_CLASS = 9
 """Pitch class of A0; C is 0."""
 
 _QUIET = 1e-10
+_SECTION_FRAMES = 1024
 _FRAMES_AT_ONCE = 2048
 
 
@@ -149,11 +150,29 @@ def hpss(
     Medians along time keep what sustains, medians along frequency what strikes; FitzGerald,
     "Harmonic/percussive separation using median filtering" (DAFx 2010), with soft masks. At a
     margin of 1 the layers sum to the samples; above it each layer is purer and a remainder is lost.
+    Long sounds are split in sections that overlap, so that memory does not grow with them; the
+    result is that of the whole.
     """
+    width = _odd(0.72 * sample_rate / hop)
+    lead = (width + n_fft // hop) * hop
+    layers = np.empty((2, samples.shape[0]), dtype=np.float32)
+    for start in range(0, samples.shape[0], _SECTION_FRAMES * hop):
+        first, end = max(0, start - lead), start + _SECTION_FRAMES * hop
+        piece = samples[first : end + lead]
+        halves = _layers(piece, width, _odd(334.0 * n_fft / sample_rate), n_fft, hop, margin)
+        for layer, half in zip(layers, halves, strict=True):
+            layer[start:end] = half[start - first : end - first]
+    return layers[0], layers[1]
+
+
+def _layers(
+    samples: Samples, sustained_width: int, struck_width: int, n_fft: int, hop: int, margin: float
+) -> tuple[Samples, Samples]:
+    """Return the layers of a section; what is near its ends depends on where it was cut."""
     spectrum = stft(samples, n_fft=n_fft, hop=hop)
     levels = np.abs(spectrum)
-    sustained = _running_median(levels, width=_odd(0.72 * sample_rate / hop))
-    struck = _running_median(levels.T, width=_odd(334.0 * n_fft / sample_rate)).T
+    sustained = _running_median(levels, width=sustained_width)
+    struck = _running_median(levels.T, width=struck_width).T
     harmonic = _soft_mask(sustained, margin * struck)
     percussive = _soft_mask(struck, margin * sustained)
     return (

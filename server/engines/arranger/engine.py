@@ -21,6 +21,7 @@ from server.engines.arranger.render import Orchestra
 from server.engines.arranger.stages import STEPS, share
 from server.engines.arranger.transforming import LISTENED, Performance, Plan, plan, reading_of
 from server.engines.catalog import Availability
+from server.engines.hardware import heap
 from server.engines.protocols import (
     Brief,
     Continuation,
@@ -85,6 +86,10 @@ class Arranger:
             )
             for number, todo in enumerate(plans)
         ]
+
+    def rest(self) -> None:
+        """Give back what a job took; what may be wanted again is kept, up to its bounds."""
+        heap.trim()
 
     def inpaint(
         self,

@@ -20,6 +20,7 @@ from server.engines.arranger.score import Heard, Score
 from server.engines.arranger.stages import STEPS, share
 from server.engines.arranger.stems import Desk, Pass
 from server.engines.arranger.strengths import Strengths
+from server.engines.hardware import heap
 from server.engines.protocols import Brief, OnStep
 from server.media import mastering, window
 from server.media.clip import Clip
@@ -124,6 +125,7 @@ def perform(
     """
     brief = todo.brief
     heard = ear.listen(source, bpm=brief.bpm, key=brief.key, on_step=share(on_step, 0, LISTENED))
+    heap.trim()
     wanted, notices = strengths.settled(brief, todo.strength, heard)
     given = strengths.for_players(heard, wanted)
     score = orchestrate.arrange(
@@ -166,19 +168,7 @@ class _Stage:
 def _played(
     todo: Plan, stage: _Stage, score: Score, orchestra: Orchestra, on_step: OnStep
 ) -> tuple[Clip, Mapping[str, Clip]]:
-    wants_stems, source = todo.brief.wants_stems, stage.source
-    rendering = orchestra.render(
-        score,
-        stage.heard,
-        seed=todo.brief.seed,
-        on_step=share(on_step, _ARRANGED, _RENDERED),
-        keep_stems=wants_stems,
-    )
-    desk = Desk(rendering.stems, RATE, is_used=wants_stems)
-    for effect in rendering.bus.stages:
-        desk.follow(partial(_on_samples, effect))
-    played = desk.through(_of_length(source.length), Clip(rendering.mix, RATE))
-    played = desk.through(blend.without_offset, played)
+    desk, played = _rendered(todo, stage, score, orchestra, on_step)
     on_step(_RENDERED + 10, STEPS)
     blended = _blended(desk, played, stage)
     on_step(_RENDERED + 40, STEPS)
@@ -189,12 +179,37 @@ def _played(
     return result, stems
 
 
+def _rendered(
+    todo: Plan, stage: _Stage, score: Score, orchestra: Orchestra, on_step: OnStep
+) -> tuple[Desk, Clip]:
+    """Return what the players play, and the desk with each of them on a lane."""
+    wants_stems = todo.brief.wants_stems
+    rendering = orchestra.render(
+        score,
+        stage.heard,
+        seed=todo.brief.seed,
+        on_step=share(on_step, _ARRANGED, _RENDERED),
+        keep_stems=wants_stems,
+    )
+    heap.trim()
+    desk = Desk(rendering.stems, RATE, is_used=wants_stems)
+    for effect in rendering.bus.stages:
+        desk.follow(partial(_on_samples, effect))
+    played = desk.through(_of_length(stage.source.length), Clip(rendering.mix, RATE))
+    return desk, desk.through(blend.without_offset, played)
+
+
 def _on_samples(effect: Stage, clip: Clip) -> Clip:
     return clip.with_samples(effect(clip.samples))
 
 
 def _of_length(length: int) -> Pass:
-    return lambda clip: clip.with_samples(window.fit_length(clip.samples, length))
+    def fitted(clip: Clip) -> Clip:
+        if clip.length == length:
+            return clip
+        return clip.with_samples(window.fit_length(clip.samples, length))
+
+    return fitted
 
 
 def _blended(desk: Desk, played: Clip, stage: _Stage) -> Clip:

@@ -261,3 +261,17 @@ def test_scraps_and_silence_do_no_harm(length: int) -> None:
         assert np.isfinite(envelope).all()
         assert all(np.isfinite(layer).all() for layer in spectrum.hpss(samples, RATE))
         assert abs(spectrum.estimate_tuning(samples, RATE)) <= 50
+
+
+@pytest.mark.parametrize("margin", [1.0, 1.5])
+def test_layers_of_a_long_sound_do_not_show_where_it_was_split(
+    monkeypatch: pytest.MonkeyPatch, margin: float
+) -> None:
+    """Sections overlap by all that the filters and windows see."""
+    whole = spectrum.hpss(BAND, RATE, margin=margin)
+    monkeypatch.setattr(spectrum, "_SECTION_FRAMES", 24)
+    split = spectrum.hpss(BAND, RATE, margin=margin)
+
+    assert 24 * 512 * 4 < len(BAND)
+    for expected, layer in zip(whole, split, strict=True):
+        np.testing.assert_allclose(expected, layer, atol=1e-5)
