@@ -22,6 +22,9 @@ _LEGATO_SECONDS = 0.28
 _LEGATO_GAP_SECONDS = 0.03
 _LEGATO_LEAP = 5
 _LOUD = 0.8
+_STRUCK = 0.7
+"""Confidence of an onset from which it is no slur."""
+
 
 _FLATTENING_SECONDS = 0.03
 _MOST_LIFT = 20.0
@@ -55,10 +58,14 @@ class Bowing(Enum):
 
 
 def bowing_of(note: Note, before: Note | None) -> Bowing:
-    """Return the stroke for a note: short ones bounce, smooth neighbours are slurred."""
+    """Return the stroke for a note: short ones bounce, smooth neighbours are slurred.
+
+    What was surely struck in the source is bowed anew: slurred, its rhythm would be lost.
+    """
     if note.seconds < _SHORT_SECONDS:
         return Bowing.SPICCATO
-    if before is None or note.seconds <= _LEGATO_SECONDS or note.velocity >= _LOUD:
+    is_struck = note.origin == "heard" and note.confidence >= _STRUCK
+    if before is None or is_struck or note.seconds <= _LEGATO_SECONDS or note.velocity >= _LOUD:
         return Bowing.MARCATO
     gap = note.start_seconds - before.end_seconds
     near = abs(note.pitch - before.pitch) <= _LEGATO_LEAP
@@ -128,7 +135,7 @@ def _stroke(bowing: Bowing, seconds: float, length: int) -> Samples:
         shape = 1.0 - 0.12 * np.exp(-t / 0.15)
     else:
         swell = np.sin(np.pi * np.clip(t / max(seconds, 0.3), 0, 1))
-        shape = 0.72 + 0.55 * np.exp(-t / 0.09) + 0.1 * swell
+        shape = 0.68 + 0.75 * np.exp(-t / 0.08) + 0.1 * swell
     rise = np.minimum(t / bowing.rise_seconds, 1.0)
     release = np.exp(-np.maximum(t - seconds, 0.0) / bowing.release_seconds)
     strokes = np.asarray(shape * rise * release, dtype=np.float32)

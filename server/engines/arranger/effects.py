@@ -212,8 +212,18 @@ def wow(mix: Samples, setting: Setting, *, depth_ms: float = 0.7, hertz: float =
     return np.stack([_lagged(channel, lag) for channel in mix])
 
 
+_NEEDLE_SECONDS = 1.0
+"""A needle stays down in rests up to this long."""
+
+_NEEDLE_SHARE = 0.003
+"""Of the loudest, 50 dB below it: what is softer is silence."""
+
+
 def vinyl(mix: Samples, setting: Setting, *, level: float = 0.015) -> Samples:
-    """Add a record's hiss and crackle, `level` against a mix of ordinary loudness."""
+    """Add a record's hiss and crackle, `level` against a mix of ordinary loudness.
+
+    Where there is no music the needle is lifted: silence stays silent.
+    """
     if setting.whole is not None:
         return mix
     random = np.random.default_rng(setting.seed)
@@ -225,7 +235,20 @@ def vinyl(mix: Samples, setting: Setting, *, level: float = 0.015) -> Samples:
     clicks[places] = 14 * random.uniform(-1, 1, len(places)) ** 3
     dust = _float32(hiss + band_passed(clicks, 700, 9000, order=1))
     dust *= np.float32(level * _level(mix) / _LOUDNESS)
-    return mix + np.stack([dust, np.float32(0.9) * np.roll(dust, 17)])
+    dust = np.stack([dust, np.float32(0.9) * np.roll(dust, 17)])
+    return mix + dust * _needle(mix)
+
+
+def _needle(mix: Samples) -> Samples:
+    """Return 1 where there is music or a short rest, 0 in silences, with soft edges, `[N]`."""
+    block = round(_NEEDLE_SECONDS * RATE / 8)
+    count = -(-mix.shape[1] // block)
+    padded = np.pad(np.abs(mix).max(axis=0), (0, count * block - mix.shape[1]))
+    loudest = padded.reshape(count, block).max(axis=1)
+    is_music = loudest > _NEEDLE_SHARE * max(float(loudest.max(initial=0.0)), 1e-9)
+    held = ndimage.maximum_filter1d(is_music.astype(np.float32), 9)
+    centres = (np.arange(count) + 0.5) * block
+    return _float32(np.interp(np.arange(mix.shape[1]), centres, held))
 
 
 def duck(
