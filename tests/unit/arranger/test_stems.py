@@ -32,9 +32,13 @@ def transformed(preset: str, *, clip: Clip | None = None, **fields: object) -> T
 
 
 @lru_cache(maxsize=4)
+def _of_song(preset: str, strength: float) -> Transformation:
+    return transformed(preset, strength=strength)
+
+
 def of_song(preset: str, strength: float = 1.0) -> Transformation:
     """Return the song in a preset with its stems."""
-    return transformed(preset, strength=strength)
+    return _of_song(preset, strength)
 
 
 def peak(samples: np.ndarray) -> float:
