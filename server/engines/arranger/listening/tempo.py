@@ -37,6 +37,10 @@ _START_BONUS = 1.1
 _START_SECONDS = 0.03
 """A clip that begins on a beat is likelier: evenly picked quavers fit the off-beat as well."""
 
+_UNHEARD_SECONDS = 0.03
+"""What starts with the clip itself is no onset in any envelope."""
+
+_BASS_WEIGHT = 0.25
 _PHASE_BLUR = np.array([0.1, 0.15, 0.2, 0.2, 0.2, 0.15, 0.1])
 _FEWEST_BEATS = 4
 
@@ -153,9 +157,9 @@ def _phased(onsets: Onsets, bpm: float, seconds: float) -> _Grid:
     period = 60.0 / bpm
     phases = np.arange(0.0, period, _PHASE_STEP_SECONDS)
     beats = phases[:, None] + np.arange(int(seconds / period) + 1) * period
-    inside = beats < max(seconds - 0.02, 0.02)
+    inside = (beats > _UNHEARD_SECONDS) & (beats < max(seconds - 0.02, 0.02))
     counts = np.maximum(inside.sum(axis=1), 1)
-    seen = at(onsets.whole, beats) + 0.5 * at(onsets.bass, beats)
+    seen = at(onsets.whole, beats) + _BASS_WEIGHT * at(onsets.bass, beats)
     seen += 0.5 * at(onsets.whole, beats + period / 2)
     met = np.where(inside, seen, 0.0).sum(axis=1) / counts
     scores = ndimage.convolve1d(met, _PHASE_BLUR, mode="wrap")
