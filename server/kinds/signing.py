@@ -14,23 +14,42 @@ from server.jobs.context import Context
 from server.media import codec, key, riff, tags
 from server.media.clip import Clip
 
+_OF_BANK, _USUAL_BANK, _NO_BANK = "sound bank", "FluidR3Mono", "synthesized"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Maker:
-    """Who made a sound, from which seed, on which day; `model` is a name, if there is one."""
+    """Who made a sound, from which seed, on which day.
+
+    Attributes:
+        model: its name, if it has one.
+        sound_bank: what it played with, if it did: `FluidR3Mono`, `synthesized`, or another one.
+    """
 
     engine: str
     made_on: date
     seed: int | None = None
     model: str | None = None
+    sound_bank: str | None = None
+
+    @property
+    def licence(self) -> str:
+        """What the sound stands under; of somebody's own sound bank that is not known here."""
+        engines = ENGINES[self.engine].licence
+        if self.sound_bank in (None, _USUAL_BANK):
+            return engines
+        terms = [each for each in engines.split("; ") if not each.startswith(_OF_BANK)]
+        own = [] if self.sound_bank == _NO_BANK else [f"{_OF_BANK} under its own licence"]
+        return "; ".join([*terms, *own])
 
     def tags(self, title: str, music: riff.Music) -> Mapping[str, str]:
         """Return the tags of a sound it made."""
         return tags.of(
             title=title,
             engine=self.engine,
-            licence=ENGINES[self.engine].licence,
+            licence=self.licence,
             model=self.model,
+            sound_bank=self.sound_bank,
             seed=self.seed,
             bpm=music.bpm,
             key=music.key,
@@ -44,6 +63,7 @@ def maker(ctx: Context, played: Rendition, *, seed: int) -> Maker:
         made_on=ctx.job.created_at.date(),
         seed=seed,
         model=played.model.get("name"),
+        sound_bank=played.model.get("sound_bank"),
     )
 
 

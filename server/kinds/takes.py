@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from server.engines.catalog import ENGINES
 from server.engines.protocols import Transformation
 from server.jobs.context import Context
 from server.jobs.ports import Artifact
@@ -98,14 +97,14 @@ def subtype_for(source: Clip, fmt: Format) -> codec.Subtype:
     return "PCM_24" if exact == "FLOAT" and fmt == "flac" else exact
 
 
-def report(take: Take, kept: "Comparison", data: bytes, engine: str) -> dict[str, Any]:
+def report(take: Take, kept: "Comparison", data: bytes, maker: Maker) -> dict[str, Any]:
     """Return all there is to say of a take; `data` is the file it was written to."""
     made, placed, where = take.made, take.placed, take.where
     facts: dict[str, Any] = {
         "variation": take.choice.variation,
         "custom_prompt": take.choice.custom_prompt,
-        "engine": engine,
-        "licence": ENGINES[engine].licence,
+        "engine": maker.engine,
+        "licence": maker.licence,
         "heard": take.heard,
         "kept": kept.as_dict(),
         "understood": list(made.understood),

@@ -262,7 +262,7 @@ def _finished(
     for done, take in enumerate(made, start=1):
         kept = take.compared(original)
         data = takes.write(take, spec.format, maker, take.level(kept))
-        finished.append((data, takes.report(take, kept, data, maker.engine)))
+        finished.append((data, takes.report(take, kept, data, maker)))
         on_step(done, len(made))
     return finished
 

@@ -46,11 +46,14 @@ def of(
     licence: str,
     model: str | None = None,
     seed: int | None = None,
+    sound_bank: str | None = None,
     bpm: float | None = None,
     key: Key | None = None,
 ) -> Mapping[str, str]:
     """Return what every result says of itself: `codec.TAGS`, and `bpm` and `key` where known."""
     facts = [f"engine: {engine}", f"model: {model or engine}"]
+    if sound_bank is not None:
+        facts.append(f"sound bank: {sound_bank}")
     if seed is not None:
         facts.append(f"seed: {seed}")
     return {
