@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
-from server.engines.arranger import drumkits, harmony, reports
+from server.engines.arranger import drumkits, harmony
 from server.engines.arranger.bending import can_bend
 from server.engines.arranger.score import DrumKind, Heard, Note, Part, Score
 from server.media.sheet import Sheet, SheetNote, Track
@@ -90,7 +90,7 @@ def of(score: Score, heard: Heard) -> Sheet:
     kit = [] if score.choices.of(DRUMS).mute else _kit(score)
     return Sheet(
         seconds=score.seconds,
-        beats=tuple(float(beat) for beat in heard.beats) if reports.has_pulse(heard) else (),
+        beats=tuple(float(beat) for beat in heard.beats) if heard.has_pulse else (),
         downbeat=heard.downbeat,
         meter=heard.meter.signature,
         beats_per_bar=heard.meter.beats,
