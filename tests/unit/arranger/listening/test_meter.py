@@ -5,6 +5,8 @@ from functools import lru_cache
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
+from scipy import ndimage
 
 from server.engines.arranger.listening import chords, drums, meter, onsets, tempo, timing
 from server.engines.arranger.listening.feel import find_feel
@@ -168,3 +170,44 @@ def test_a_kick_and_a_snare_tell_the_first_beat_from_the_second() -> None:
     hits = [DrumHit(0.5 * n, "snare" if n % 2 == 0 else "kick", 0.8) for n in range(24)]
 
     assert chords.find_downbeat(still, (), hits, 4) % 2 == 1
+
+
+# Four is not three
+
+
+def drawn(times: NDArray[np.float64], levels: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Return an envelope of sixteen seconds with a peak of its level at each time."""
+    envelope = np.zeros(int(16 * rhythm.FRAME_RATE) + 1)
+    np.maximum.at(envelope, (times * rhythm.FRAME_RATE).astype(np.int64), levels)
+    return np.asarray(ndimage.gaussian_filter1d(envelope, 1.5), np.float32)
+
+
+def patterned(bar: int, seed: int) -> tuple[Signs, NDArray[np.float64]]:
+    """Return a random pattern of so many beats a bar, each bar a little different, and its beats.
+
+    Bars of two patterns take turns, and their harmony is that of a random loop.
+    """
+    random = np.random.default_rng([seed, bar])
+    beats = np.arange(0.0, 15.5, 0.5)
+    steps = np.arange(beats.size * 4)
+    rows = random.random((2, 2, bar * 4)) * (random.random((2, 2, bar * 4)) < 0.5)
+    rows[..., ::4] += 0.3
+    turn, place = steps // (bar * 4) % 2, steps % (bar * 4)
+    loose = random.uniform(0.7, 1.3, (2, steps.size)) * (random.random((2, steps.size)) < 0.9)
+    times = np.maximum(0.0, steps / 8 + random.normal(0.0, 0.006, steps.size))
+    whole, bass = (drawn(times, rows[turn, row, place] * loose[row]) for row in range(2))
+    frames = (np.arange(16 * 50) / 50 // (0.5 * bar) % 4).astype(np.int64)
+    harmony = (random.random((4, 88)) ** 4)[frames].T.astype(np.float32)
+    return Signs(onsets.onsets_of(whole, bass), (), harmony, 50.0), beats
+
+
+def test_of_forty_patterns_in_four_none_is_heard_in_three() -> None:
+    found = [meter.find_bars(*patterned(4, seed), fixed=True).meter.beats for seed in range(40)]
+
+    assert [4] * 40 == found
+
+
+def test_of_forty_patterns_in_three_nearly_all_are() -> None:
+    found = [meter.find_bars(*patterned(3, seed), fixed=True).meter.beats for seed in range(40)]
+
+    assert found.count(3) >= 36
