@@ -10,6 +10,9 @@ from server.engines.catalog import ENGINES
 _WIDTH = 76
 _MOST_CHORDS = 16
 _NOTHING = "–"
+_SWUNG = 0.1
+"""Of half a beat; less is a player's touch."""
+
 _KEPT = {
     "length": ("length", "{:+.0f} samples"),
     "lag": ("players' lag", "{:+.0f} ms"),
@@ -53,20 +56,38 @@ def title_of(gate: str) -> str:
 
 
 def _heard(heard: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    if heard.get("bpm"):
-        yield (
-            "tempo",
-            f"{heard['bpm']:.1f} BPM{'' if heard.get('steady', True) else ', not steady'}",
-        )
-    if heard.get("key"):
-        yield "key", str(heard["key"])
+    yield from _time(heard)
+    if "key" in heard:
+        yield "key", str(heard["key"] or "none")
     chords = [chord["name"] for chord in heard.get("chords") or ()]
     if chords:
         more = " …" if len(chords) > _MOST_CHORDS else ""
         yield "chords", " ".join(chords[:_MOST_CHORDS]) + more
+    if heard.get("voice"):
+        yield "voice", f"{heard['voice']['confidence']:.0%} sure"
+    yield from _hints(heard.get("hints") or {})
     for name in ("transcription", "sound_bank"):
         if heard.get(name):
             yield name.replace("_", " "), str(heard[name])
+
+
+def _time(heard: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    if heard.get("bpm"):
+        drift = "" if heard.get("steady", True) else ", not steady"
+        yield "tempo", f"{heard['bpm']:.1f} BPM{drift}"
+    elif "bpm" in heard:
+        yield "tempo", "none"
+    if heard.get("meter"):
+        feel = ", swung" if (heard.get("swing") or 0.0) > _SWUNG else ""
+        yield "meter", f"{heard['meter']}{feel}"
+
+
+def _hints(said: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for name, hint in said.items():
+        became = (
+            "followed" if hint["followed"] else f"not followed, {hint['heard'] or 'none'} heard"
+        )
+        yield f"hint: {name}", f"{hint['given']}, {became}"
 
 
 def _kept(kept: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -46,6 +46,14 @@ def done(here: World, **fields: Any) -> str:
     return str(job["id"])
 
 
+def ordered(here: World, **order: Any) -> str:
+    """Return the id of a finished job of any kind that works on two seconds of sound."""
+    sent = {**order, "audio": sounds.base64_wav(2.0)}
+    job = here.json(here.client.post("/jobs", json=sent), status=202)["id"]
+    assert here.finished(job)["status"] == "finished"
+    return str(job)
+
+
 def refused(here: World, path: str, *, status: int) -> dict[str, Any]:
     """Return why a picture cannot be had."""
     error: dict[str, Any] = here.json(here.client.get(path), status=status)["error"]
@@ -99,16 +107,11 @@ def written(clip: Clip) -> Sheet:
 
 
 def test_notes_are_drawn_where_the_job_wrote_them_down(here: World) -> None:
-    """The roll is another picture than that of the sounds; without its file the sounds are left."""
+    """A job with a MIDI file is shown as a roll."""
     here.engine.sheet = written
-    with_notes = here.finished(here.submit()["id"])
-    roll = here.client.get(with_notes["links"]["picture"])
-    bare = here.finished(here.submit(midi=False)["id"])
-    sounds_alone = here.client.get(bare["links"]["picture"])
+    job = here.finished(here.submit()["id"])
 
-    assert roll.data.startswith(PNG)
-    assert sounds_alone.data.startswith(PNG)
-    assert roll.data != sounds_alone.data
+    assert here.client.get(job["links"]["picture"]).data.startswith(PNG)
 
 
 @pytest.mark.usefixtures("sketching")
@@ -178,19 +181,24 @@ def test_what_made_no_sound_of_a_sound_cannot_be_compared(
 @pytest.mark.parametrize(
     "order",
     [
-        {"kind": "continuation", "appended_seconds": 1.0},
         {"kind": "inpaint", **GAP},
         {"kind": "inpaint", **GAP, "picture": True},
     ],
 )
 def test_other_kinds_are_compared_with_their_source(here: World, order: dict[str, Any]) -> None:
     """One that drew a picture by itself shows that."""
-    sent = {**order, "audio": sounds.base64_wav(2.0)}
-    job = here.json(here.client.post("/jobs", json=sent), status=202)["id"]
-    assert here.finished(job)["status"] == "finished"
+    job = ordered(here, **order)
 
     assert here.client.get(f"/jobs/{job}/report.png").data.startswith(PNG)
     assert len(drawings(here)) == (0 if order.get("picture") else 1)
+
+
+@pytest.mark.usefixtures("sketching")
+def test_what_goes_on_is_compared_with_what_it_went_on_from(here: World) -> None:
+    """Two seconds beside the three that they became."""
+    job = ordered(here, kind="continuation", appended_seconds=1.0)
+
+    assert b"2.0 s, 3.0 s" in here.client.get(f"/jobs/{job}/report.png").data
 
 
 @pytest.mark.usefixtures("sketching")

@@ -238,7 +238,7 @@ class Arranger:
                 **self._assets_used,
                 **settings,
             },
-            notices=(*result.notices, *reports.unheard(result.heard), *self._lacks),
+            notices=(*result.notices, *self._lacks),
             made={"listening": listening},
             sheet=result.sheet,
             stems=result.stems,

@@ -1,7 +1,7 @@
 """What a transform tells of itself: what was heard, what plays it, which parameters had a say.
 
 Plain JSON values; knows nothing of jobs or of how anything was played. What was not heard is null
-or empty and said in a sentence; nothing is told of a grid that nobody heard.
+or empty, and whoever arranges says so in a sentence; nothing is told of a grid that nobody heard.
 """
 
 from collections import Counter
@@ -11,14 +11,9 @@ from typing import Any
 import numpy as np
 
 from server.engines.arranger import harmony
-from server.engines.arranger.score import Heard, Part, Score
+from server.engines.arranger.score import AUDIBLE_PULSE, Heard, Part, Score
 from server.engines.protocols import Brief
 from variations.parts import DRUMS, HALO
-
-NO_TEMPO = "No tempo was heard; there are no beats and bars in the report."
-
-HINT_TOLERANCE = 0.02
-"""A tempo hint was followed if the grid is that near to it, as a share."""
 
 _BEATS_OF_A_TEMPO = 8
 """The tempo of a moment is that of so many beats around it; a single one is a player's touch."""
@@ -41,14 +36,6 @@ def facts(heard: Heard, score: Score) -> dict[str, Any]:
     }
 
 
-def unheard(heard: Heard) -> tuple[str, ...]:
-    """Return a sentence for what a musician would look for and that was not heard.
-
-    That nothing pitched was heard is said by whoever arranges.
-    """
-    return () if has_pulse(heard) else (NO_TEMPO,)
-
-
 def settings(brief: Brief, strength: float) -> dict[str, Any]:
     """Return the strength that was used, and the parameters that mean nothing to this engine."""
     return {
@@ -63,8 +50,9 @@ def hints(brief: Brief, heard: Heard) -> dict[str, Any]:
     if brief.bpm is not None:
         said["bpm"] = {
             "given": brief.bpm,
-            "heard": _bpm(heard),
-            "followed": abs(heard.bpm / brief.bpm - 1.0) <= HINT_TOLERANCE,
+            # of a pulse that is merely told nothing was heard
+            "heard": _bpm(heard) if heard.tempo_confidence >= AUDIBLE_PULSE else None,
+            "followed": heard.follows_hint,
         }
     if brief.key is not None:
         name = _key(heard)
@@ -73,16 +61,11 @@ def hints(brief: Brief, heard: Heard) -> dict[str, Any]:
     return {"hints": said} if said else {}
 
 
-def has_pulse(heard: Heard) -> bool:
-    """Whether there is a tempo to tell of."""
-    return bool(getattr(heard, "has_pulse", True))
-
-
 # Time
 
 
 def _time(heard: Heard) -> dict[str, Any]:
-    is_there = has_pulse(heard)
+    is_there = heard.has_pulse
     beats = heard.beats if is_there else np.zeros(0)
     return {
         "bpm": _bpm(heard),
@@ -90,6 +73,7 @@ def _time(heard: Heard) -> dict[str, Any]:
         "tempo_confidence": round(heard.tempo_confidence, 2),
         "steady": heard.is_steady,
         "meter": heard.meter.name if is_there else None,
+        "meter_confidence": round(heard.meter_confidence, 2) if is_there else None,
         "beats_per_bar": heard.meter.beats if is_there else None,
         "swing": round(heard.swing, 3) if is_there else None,
         "beats": _seconds(beats),
@@ -98,7 +82,7 @@ def _time(heard: Heard) -> dict[str, Any]:
 
 
 def _bpm(heard: Heard) -> float | None:
-    return round(heard.bpm, 2) if has_pulse(heard) else None
+    return round(heard.bpm, 2) if heard.has_pulse else None
 
 
 def _bpm_range(heard: Heard) -> list[float]:
@@ -138,7 +122,7 @@ def _key(heard: Heard) -> str | None:
 
 
 def _chords_per_beat(heard: Heard) -> list[str]:
-    if not (heard.is_pitched and has_pulse(heard)):
+    if not (heard.is_pitched and heard.has_pulse):
         return []
     found = (harmony.chord_at(heard.chords, float(beat)) for beat in heard.beats)
     return [chord.name if chord is not None else "N" for chord in found]

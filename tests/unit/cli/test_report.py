@@ -36,6 +36,26 @@ def test_it_says_what_was_heard() -> None:
     assert row(text, "chords").endswith("Am F C G")
 
 
+def test_it_says_meter_voice_and_what_became_of_hints() -> None:
+    """A hint that was not followed stands beside what was heard instead."""
+    hints = {"bpm": {"given": 97.0, "heard": 108.0, "followed": False}}
+    heard = {"bpm": 108.0, "meter": "6/8", "swing": 0.2, "voice": {"confidence": 0.9}}
+    text = report.describe(facts(heard={**heard, "hints": hints}))
+
+    assert row(text, "meter").endswith("6/8, swung")
+    assert row(text, "voice").endswith("90% sure")
+    assert row(text, "hint: bpm").endswith("97.0, not followed, 108.0 heard")
+
+
+def test_it_says_what_was_not_heard() -> None:
+    """No tempo and no key are no silence about them."""
+    text = report.describe(facts(heard={"bpm": None, "key": None, "meter": None, "chords": []}))
+
+    assert row(text, "tempo").endswith("none")
+    assert row(text, "key").endswith("none")
+    assert "meter" not in text
+
+
 def test_it_says_what_was_kept() -> None:
     """Every gate has its value and its verdict."""
     text = report.describe(facts())

@@ -78,7 +78,7 @@ def test_any_clip_can_be_drawn(clip: Clip) -> None:
 def test_importing_the_picture_does_not_import_matplotlib() -> None:
     """And drawing never touches its global interface."""
     program = (
-        "import sys; from server.media import picture; from tests import music; "
+        "import sys; from server.media import picture, score_picture; from tests import music; "
         "print('matplotlib' in sys.modules); "
         "picture.comparison_picture(music.silence(.1), music.silence(.1), titles=('', '')); "
         "print('matplotlib' in sys.modules, 'matplotlib.pyplot' in sys.modules)"

@@ -1,8 +1,6 @@
 """The roll shows the notes that are there, where they sound, and nothing that was not heard."""
 
 import io
-import subprocess
-import sys
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any
@@ -176,15 +174,3 @@ def test_the_same_report_is_the_same_picture() -> None:
     again = drawn(replace(SHEET, tracks=(), chords=(), beats=(), key=None))
 
     assert np.array_equal(empty(), again)
-
-
-def test_importing_it_does_not_import_matplotlib() -> None:
-    """Only drawing does."""
-    program = (
-        "import sys; from server.media import score_picture; print('matplotlib' in sys.modules)"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60
-    )
-
-    assert done.stdout.strip() == "False"
