@@ -92,15 +92,17 @@ def reverb(
     random = np.random.default_rng(setting.seed)
     rooms = [_room(random, seconds, damping_hertz) for _ in range(2)]
 
-    def added(channel: int) -> Samples:
+    out = np.float32(1 - 0.4 * mix_share) * mix
+
+    def add(channel: int) -> None:
         sent = np.float32(0.7) * mix[channel] + np.float32(0.3) * mix[1 - channel]
         wet = passed(_convolved(sent, rooms[channel]), "highpass", 180.0, order=1)
         wet *= np.float32(mix_share)
-        wet += np.float32(1 - 0.4 * mix_share) * mix[channel]
-        return wet
+        out[channel] += wet
 
     with ThreadPoolExecutor(2) as pool:
-        return np.stack(list(pool.map(added, range(2))))
+        list(pool.map(add, range(2)))
+    return out
 
 
 def _convolved(channel: Samples, room: Samples) -> Samples:

@@ -34,10 +34,18 @@ _VELOCITY = 0.63
 
 
 def halo(
-    spec: Halo, heard: Heard, sampler: Sampler, *, cents: float, take: Callable[[], None]
+    spec: Halo,
+    heard: Heard,
+    sampler: Sampler,
+    *,
+    length: int,
+    cents: float,
+    take: Callable[[], None],
 ) -> Samples:
-    """Return the layer, `[2, N]`, at no particular level. `take` is called between semitones."""
-    length = round(heard.seconds * RATE)
+    """Return the layer, `[2, length]`, at no particular level. `take` is called between semitones.
+
+    Beyond the end of what was heard there is silence.
+    """
     layer = np.zeros((2, length), dtype=np.float32)
     if not heard.sustain.size:
         return layer

@@ -112,9 +112,10 @@ class Orchestra:
         self._add_layers(dry, score, seed, steps)
         self._add_halo(dry, score, heard, steps)
         setting = _setting(score, heard, seed)
-        mix, stages = _through_effects(dry.mix, score, setting, steps, keep_wholes=keep_stems)
+        stages = _through_effects(dry, score, setting, steps, keep_wholes=keep_stems)
         ended = partial(_ended, length=length)
-        return Rendering(ended(mix), dry.stems, Bus((*stages, ended)))
+        dry.go_through(ended)
+        return Rendering(dry.mix, dry.stems, Bus((*stages, ended)))
 
     def _add_layers(self, dry: "_Sum", score: Score, seed: int, steps: "_Steps") -> None:
         """Add the parts and the kit, in order; two are played at a time."""
@@ -179,16 +180,22 @@ class Orchestra:
         """Add the sustain layer at its level against what is there."""
         if score.halo is None or self._sampler is None:
             return
-        layer = halo(score.halo, heard, self._sampler, cents=score.tuning_cents, take=steps.take)
-        length = min(layer.shape[1], dry.mix.shape[1])
-        own, there = _level(layer), _level(dry.written[:, :length])
+        layer = halo(
+            score.halo,
+            heard,
+            self._sampler,
+            length=dry.mix.shape[1],
+            cents=score.tuning_cents,
+            take=steps.take,
+        )
+        own, there = _level(layer), _level(dry.written)
         if own > 0 and there > 0:
             layer *= np.float32(there / own * 10.0 ** (score.halo.gain_db / 20.0))
-        dry.add(HALO, np.pad(layer[:, :length], ((0, 0), (0, dry.mix.shape[1] - length))))
+        dry.add(HALO, layer)
 
 
 class _Sum:
-    """The dry mix, as layers are added to it.
+    """The mix, as layers are added to it and as it goes through the effects.
 
     Attributes:
         mix: `[2, N]` what is heard.
@@ -225,6 +232,10 @@ class _Sum:
             self.mix += layer
             if self._keep_stems:
                 self.stems[name] = layer
+
+    def go_through(self, stage: Stage) -> None:
+        """Do something to the mix that all layers are in; of a long piece every copy counts."""
+        self.mix = self.written = stage(self.mix)
 
 
 class _Steps:
@@ -313,7 +324,8 @@ def _lead(wave: Samples) -> int:
 
 
 def _level(samples: Samples) -> float:
-    return float(np.sqrt(np.mean(np.square(samples))))
+    energy = sum(float(np.dot(channel, channel)) for channel in samples)
+    return float(np.sqrt(energy / max(samples.size, 1)))
 
 
 def _setting(score: Score, heard: Heard, seed: int) -> Setting:
@@ -326,25 +338,25 @@ def _setting(score: Score, heard: Heard, seed: int) -> Setting:
 
 
 def _through_effects(
-    mix: Samples, score: Score, setting: Setting, steps: _Steps, *, keep_wholes: bool
-) -> tuple[Samples, tuple[Stage, ...]]:
-    """Return the mix with the bus effects, and what each of them does to a part of this mix."""
-    stages = []
-    silent = not np.any(mix)
+    dry: _Sum, score: Score, setting: Setting, steps: _Steps, *, keep_wholes: bool
+) -> tuple[Stage, ...]:
+    """Send the mix through the bus effects; return what each of them does to a part of this mix."""
+    stages: list[Stage] = []
+    silent = not np.any(dry.mix)
     for effect in score.effects:
         steps.take()
         if not silent:
-            whole = mix if keep_wholes and effect.kind in effects.OF_THE_WHOLE else None
+            whole = dry.mix if keep_wholes and effect.kind in effects.OF_THE_WHOLE else None
             applied = partial(effects.apply, effect.kind, effect.parameters)
             stages.append(partial(applied, setting=replace(setting, whole=whole)))
-            mix = applied(mix, setting)
+            dry.go_through(partial(applied, setting=setting))
     steps.finish()
-    return mix, tuple(stages)
+    return tuple(stages)
 
 
 def _ended(mix: Samples, length: int) -> Samples:
     """Return the sound cut to length, with rumble taken away and the edge rounded."""
-    final = passed(np.ascontiguousarray(mix[:, :length]), "highpass", _RUMBLE_HERTZ)
+    final = passed(mix[:, :length], "highpass", _RUMBLE_HERTZ)
     edge = min(_EDGE_SAMPLES, length // 2)
     if edge:
         final[:, length - edge :] *= np.linspace(1.0, 0.0, edge, dtype=np.float32)
