@@ -235,6 +235,7 @@ class Arranger:
             heard={
                 **reports.facts(result.heard, result.score),
                 **reports.hints(todo.brief, result.heard),
+                **reports.layers(todo.brief, todo.strength, result.heard),
                 **self._assets_used,
                 **settings,
             },

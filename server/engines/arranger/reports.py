@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from server.engines.arranger import harmony
+from server.engines.arranger import harmony, strengths
 from server.engines.arranger.score import AUDIBLE_PULSE, Heard, Part, Score
 from server.engines.protocols import Brief
 from variations.parts import DRUMS, HALO
@@ -41,6 +41,21 @@ def settings(brief: Brief, strength: float) -> dict[str, Any]:
     return {
         "strength": round(strength, 4),
         "without_effect": {"solver": brief.solver, "steps": brief.steps},
+    }
+
+
+def layers(brief: Brief, strength: float, heard: Heard) -> dict[str, Any]:
+    """Return how far each layer of the source was replaced, 0 to 1; null for what is not in it.
+
+    A voice at 0 stays as it is, at 1 instruments play its notes.
+    """
+    wanted, _ = strengths.settled(brief, strength, heard)
+    return {
+        "layers": {
+            "pitched": round(wanted.pitched, 4) if heard.is_pitched else None,
+            "drums": round(wanted.drums, 4) if heard.drums else None,
+            "vocals": round(wanted.vocals, 4) if heard.singing is not None else None,
+        }
     }
 
 

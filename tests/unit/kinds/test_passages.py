@@ -196,10 +196,12 @@ def test_an_edge_of_the_source_has_no_seam() -> None:
 
 
 def test_what_was_heard_counts_from_the_start_of_the_source() -> None:
-    heard = {"beats": [0.5], "chords": [{"start_seconds": 0.0, "name": "Am"}], "bpm": 120.0}
+    chords = [{"start_seconds": 0.0, "name": "Am"}]
+    heard = {"beats": [0.5], "downbeats": [0.5], "chords": chords, "bpm": 120.0}
 
     assert {
         "beats": [2.5],
+        "downbeats": [2.5],
         "chords": [{"start_seconds": 2.0, "name": "Am"}],
         "bpm": 120.0,
     } == passages.moved(heard, 2.0)

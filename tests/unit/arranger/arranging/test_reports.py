@@ -125,6 +125,18 @@ def test_a_voice_is_told_only_where_one_was_heard() -> None:
     assert told(SONG)["voice"] is None
 
 
+def test_layers_say_what_stayed() -> None:
+    """A voice stays unless it was asked for; what is not in the source is null."""
+    sung = replace(SONG, singing=Singing(0.9, 0.4, np.zeros(0, np.float32)))
+    stayed = reports.layers(brief(keep_drums=True), 1.0, sung)["layers"]
+    gone = reports.layers(brief(layers={"vocals": 1.0}), 1.0, sung)["layers"]
+    bare = reports.layers(brief(), 0.5, replace(SONG, drums=()))["layers"]
+
+    assert {"pitched": 1.0, "drums": 0.0, "vocals": 0.0} == stayed
+    assert 1.0 == gone["vocals"]
+    assert (0.5, None, None) == (bare["pitched"], bare["drums"], bare["vocals"])
+
+
 @pytest.mark.parametrize("followed", [True, False])
 def test_a_tempo_hint_is_told_with_what_became_of_it(*, followed: bool) -> None:
     """The tempo that was heard stands beside it."""
