@@ -51,7 +51,6 @@ _LEVEL = 0.8
 """Peak everything is heard at, so that level does not matter."""
 
 HARMONIC_MARGIN = 1.5
-_DRUMS_SHARE = 0.12
 _CHORD_TONE, _SCALE_TONE, _FOREIGN_TONE = -0.06, 0.04, 0.15
 _ANTICIPATION_SECONDS = 0.03
 _SUSTAIN_HOP = 2 * FRAME_HOP
@@ -105,7 +104,7 @@ def listen(
     judged = _judge(layers, transcriber, report, once=once)
     low = bass_envelope(samples)
     found = beats or tempo.find_beats(envelope, clip.seconds, bpm=bpm, bass=low)
-    strokes = drums.find_strokes(percussive) if _has_drums(layers) else ()
+    strokes = drums.find_strokes(percussive) if drums.are_heard(percussive, harmonic) else ()
     tuning = spectrum.estimate_tuning(harmonic, ANALYSIS_RATE)
     semitones = spectrum.cqt_levels(harmonic, ANALYSIS_RATE, hop=_SUSTAIN_HOP, tuning_cents=tuning)
     report(_SEMITONES, STEPS)
@@ -159,14 +158,6 @@ def _heard_at_level(clip: Clip) -> tuple[Samples, float]:
     if own_peak * peak < _SILENT:
         return np.zeros_like(heard), 0.0
     return heard * np.float32(_LEVEL / own_peak), own_peak * peak
-
-
-def _has_drums(layers: _Layers) -> bool:
-    struck, sustained = (
-        float(np.square(layer).sum(dtype=np.float64))
-        for layer in (layers.percussive, layers.harmonic)
-    )
-    return struck > _DRUMS_SHARE * (struck + sustained + 1e-9)
 
 
 def _nothing(clip: Clip, samples: Samples, bpm: float | None) -> Heard:
