@@ -2,11 +2,13 @@
 
 import subprocess
 import sys
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+import variations
 from server import bootstrap
 from server.config import Settings
 from server.jobs.context import Context
@@ -16,6 +18,14 @@ from tests.unit.jobs.workshop import WORDS, Heard, ScriptedKind, Words
 NOBODY = "redis://127.0.0.1:1/0"
 
 HEAVY = ("torch", "scipy", "onnxruntime", "librosa", "matplotlib", "av")
+
+KAZOOS = """
+[kazoo_choir]
+prompt = "A small choir of kazoos hums along in a kitchen."
+
+[kazoo_choir.arrangement]
+voices = [{ name = "kazoo", role = "riff", program = 22, range = [48, 84] }]
+"""
 
 _MAKE_WEB = """
 import sys
@@ -53,6 +63,36 @@ def test_nothing_is_left_of_it(settings: Settings) -> None:
         here.run(kind, Words())
 
     assert [] == list(settings.data_dir.iterdir())
+
+
+def _web(settings: Settings) -> None:
+    bootstrap.web(settings, NOBODY)
+
+
+def _worker(settings: Settings) -> None:
+    bootstrap.worker(settings, NOBODY, queues=["audio"])
+
+
+def _here(settings: Settings) -> None:
+    with bootstrap.local(settings):
+        pass
+
+
+@pytest.mark.parametrize("start", [_web, _worker, _here])
+@pytest.mark.parametrize("named", [True, False])
+def test_every_process_takes_presets_from_the_folder_of_its_settings(
+    tmp_path: Path, start: Callable[[Settings], None], *, named: bool
+) -> None:
+    """The one that is named, or `presets` in the data directory."""
+    folder = tmp_path / "mine" if named else tmp_path / "presets"
+    folder.mkdir()
+    (folder / "kitchen.toml").write_text(KAZOOS)
+    try:
+        start(Settings(data_dir=tmp_path, presets_dir=folder if named else None))
+
+        assert "kazoo_choir" in variations.load()
+    finally:
+        variations.use_folder(None)
 
 
 def test_results_outlive_their_job(settings: Settings) -> None:
