@@ -81,9 +81,12 @@ def find_contours(levels: Samples) -> list[Contour]:
 
 def _salience(levels: Samples) -> Samples:
     """Return how well each pitch explains each frame, `[225, T]`."""
-    loudness = np.log1p(levels / np.float32(_FLOOR))
-    floor = ndimage.uniform_filter1d(loudness, _FLOOR_BINS, axis=0, mode="nearest")
-    found: Samples = _comb() @ np.maximum(loudness - floor, 0.0)
+    found = np.empty((_STEPS, levels.shape[1]), np.float32)
+    for start in range(0, levels.shape[1], _FRAMES_AT_ONCE):
+        piece = slice(start, start + _FRAMES_AT_ONCE)
+        loudness = np.log1p(levels[:, piece] / np.float32(_FLOOR))
+        floor = ndimage.uniform_filter1d(loudness, _FLOOR_BINS, axis=0, mode="nearest")
+        found[:, piece] = _comb() @ np.maximum(loudness - floor, 0.0)
     return found
 
 

@@ -16,6 +16,7 @@ from server.engines.arranger.score import ANALYSIS_RATE, LOWEST_PITCH
 from server.media.clip import Samples
 
 FEATURES = 51
+_FRAMES_AT_ONCE = 2048
 N_FFT = 2048
 _RELATED = (12, 19, 24, 28, 31, 36, -12, -19, -24, 7, 5, 1, -1)
 """Semitones down to the notes a candidate may be an overtone, an undertone or a leak of."""
@@ -205,9 +206,7 @@ def _relations(candidates: Candidates, onset: _Columns, frame: _Columns) -> list
 def _surroundings(candidates: Candidates, levels: Samples) -> list[_Columns]:
     """Return the spectral flux at the start, how many candidates start together, and the pitch."""
     starts = candidates.starts
-    loudness = np.log1p(50.0 * levels)
-    flux = np.zeros(levels.shape[1], np.float32)
-    flux[1:] = np.maximum(0.0, loudness[:, 1:] - loudness[:, :-1]).sum(axis=0)
+    flux = _flux(levels)
     flux /= np.percentile(flux, 98) + 1e-9
     near = np.clip(starts[:, None] + np.arange(-2, 3), 0, flux.shape[0] - 1)
     first = np.searchsorted(starts, starts - 3, side="left")
@@ -217,6 +216,16 @@ def _surroundings(candidates: Candidates, levels: Samples) -> list[_Columns]:
         np.minimum(_MOST_NEIGHBOURS, beyond - first).astype(np.float32),
         (candidates.columns / 88).astype(np.float32),
     ]
+
+
+def _flux(levels: Samples) -> _Columns:
+    """Return how much louder each frame is than the one before, `[T]`."""
+    flux = np.zeros(levels.shape[1], np.float32)
+    for start in range(1, levels.shape[1], _FRAMES_AT_ONCE):
+        loudness = np.log1p(50.0 * levels[:, start - 1 : start + _FRAMES_AT_ONCE])
+        rises = np.maximum(0.0, np.diff(loudness, axis=1))
+        flux[start : start + _FRAMES_AT_ONCE] = rises.sum(axis=0)
+    return flux
 
 
 def _layers(candidates: Candidates, evidence: Evidence) -> list[_Columns]:
