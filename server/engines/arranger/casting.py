@@ -60,6 +60,7 @@ def cast(
     """
     head = _head(wishes.wishes)
     players = list(_players(wishes.wishes, head))
+    players, void = _uncontradicted(players, wishes.wishes)
     casting = _begun(wishes, known, preset, guess, head, players)
     had_lead = not casting.arrangement.voices or _has_lead(casting.arrangement)
     if head is not None:
@@ -70,6 +71,7 @@ def cast(
         )
     _drum(casting, wishes.wishes, known)
     _send_away(casting, wishes.wishes)
+    casting.used -= void
     _seat(casting, players, is_ensemble=casting.base is None or wishes.is_only)
     if had_lead or wishes.is_only:
         _stand_in(casting, wishes.wishes, known, players)
@@ -121,6 +123,27 @@ def _players(wishes: Sequence[Wish], head: tuple[int, Genre] | None) -> Iterator
         if voice is not None and wish.is_wanted and number != taken and count < MOST_PLAYERS:
             count += 1
             yield number, voice
+
+
+def _uncontradicted(
+    players: Sequence[tuple[int, Voice]], wishes: Sequence[Wish]
+) -> tuple[list[tuple[int, Voice]], set[int]]:
+    """Return the named players that are not sent away later, and wishes that would leave none."""
+    away = {
+        number: later
+        for number, player in players
+        for later, wish in enumerate(wishes)
+        if later > number and wish.stance is Marker.UNWANTED and _is_named(wish, player)
+    }
+    kept = [(number, player) for number, player in players if number not in away]
+    return (kept, set()) if kept else (list(players), set(away.values()))
+
+
+def _is_named(wish: Wish, player: Voice) -> bool:
+    """Return whether a phrase names this very sound or its family."""
+    if wish.family & {player.program, player.synth}:
+        return True
+    return any(isinstance(m, Voice) and _sounds_like(m, player) for m in wish.meanings)
 
 
 def _percussion(wishes: Sequence[Wish]) -> list[tuple[int, Percussion]]:
@@ -352,7 +375,11 @@ def _colour(
     A word that is genre and mood at once ("epic") is a mood where another genre is the head.
     """
     strong_head = None if head is None or head[1].weak else head[0]
+    done = set[tuple[str, float]]()
     for number, wish in enumerate(wishes):
+        if (wish.phrase, wish.degree) in done:
+            continue
+        done.add((wish.phrase, wish.degree))
         for mood in (meaning for meaning in wish.meanings if isinstance(meaning, Mood)):
             if wish.is_wanted and number != strong_head:
                 casting.arrangement = moods.coloured(

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from server.engines.arranger.lexicon import (
+    LONGEST_PHRASE,
     Kept,
     Lexicon,
     Marker,
@@ -44,6 +45,9 @@ _PLAIN_NOT = frozenset({"not", "never"})
 _LESS, _NO = "less", "no"
 _FREE = "free"
 _MOST_ADJECTIVES = 2
+_FARTHEST = 6
+"""How many words after a small word what it is about may begin."""
+
 _LONGEST_MARKER = 4
 
 
@@ -99,6 +103,7 @@ class _Reader:
     is_only: bool = False
     wishes: list[Wish] = field(default_factory=list)
     ignored: list[str] = field(default_factory=list)
+    seen: dict[int, tuple[int, tuple[Meaning, ...]]] = field(default_factory=dict)
 
     def step(self) -> None:
         """Read the next phrase, small word or mark."""
@@ -125,10 +130,11 @@ class _Reader:
     def _phrase(self, ahead: int = 0) -> tuple[int, tuple[Meaning, ...]]:
         """Return the phrase that begins `ahead` words on, within its clause."""
         begin = self.at + ahead
-        end = begin
-        while end < len(self.meant) and self.meant[end] not in MARKS:
-            end += 1
-        return self.known.longest(self.meant[begin:end])
+        if begin not in self.seen:
+            last = min(len(self.meant), begin + LONGEST_PHRASE)
+            marks = (at for at in range(begin, last) if self.meant[at] in MARKS)
+            self.seen[begin] = self.known.longest(self.meant[begin : next(marks, last)])
+        return self.seen[begin]
 
     def _text(self, begin: int, end: int, before: tuple[str, ...] = ()) -> str:
         """Return words as they were typed, and as they were meant where that differs."""
@@ -245,7 +251,8 @@ class _Reader:
     def _pass_verbs(self) -> None:
         """Go past "sound like", if something known or at least something follows."""
         ahead = 0
-        while self.at + ahead < len(self.meant) and self.meant[self.at + ahead] in _VERBS:
+        last = min(len(self.meant), self.at + _FARTHEST)
+        while self.at + ahead < last and self.meant[self.at + ahead] in _VERBS:
             ahead += 1
         if self.at + ahead < len(self.meant) and self.meant[self.at + ahead] not in MARKS:
             self.at += ahead
@@ -257,7 +264,8 @@ class _Reader:
     def _adjectives_before(self, kinds: type | object) -> int | None:
         """Return how many words stand before a phrase of these kinds, None where none is near."""
         adjectives = ahead = 0
-        while self.at + ahead < len(self.meant) and adjectives <= _MOST_ADJECTIVES:
+        last = min(len(self.meant), self.at + _FARTHEST)
+        while self.at + ahead < last and adjectives <= _MOST_ADJECTIVES:
             word = self.meant[self.at + ahead]
             size, meanings = self._phrase(ahead)
             if any(isinstance(meaning, kinds) for meaning in meanings):  # type: ignore[arg-type]
@@ -337,7 +345,8 @@ class _Reader:
 
     def _articles(self) -> int:
         count = 0
-        while self.at + count < len(self.meant) and self.meant[self.at + count] in _ARTICLES:
+        last = min(len(self.meant), self.at + _FARTHEST)
+        while self.at + count < last and self.meant[self.at + count] in _ARTICLES:
             count += 1
         return count
 

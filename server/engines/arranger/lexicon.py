@@ -25,7 +25,8 @@ Sound = int | str
 
 RoleName = Literal["line", "riff", "melody", "bass", "chords", "arpeggio"]
 
-_LONGEST_PHRASE = 4
+LONGEST_PHRASE = 4
+"""Words."""
 
 
 class _Entry(BaseModel):
@@ -150,7 +151,7 @@ class Lexicon:
         Plurals count as their singular, and degrees of a mood ("darker") as the mood. `(0, ())`
         where there is none.
         """
-        for size in range(min(_LONGEST_PHRASE, len(words)), 0, -1):
+        for size in range(min(LONGEST_PHRASE, len(words)), 0, -1):
             found = self._exact(words[:size])
             if found:
                 return size, found

@@ -92,7 +92,10 @@ def _read(text: str, *, preset: Variation | None) -> Reading:
     came_along = None if preset is None else (preset.name, preset.arrangement)
     cast = casting.cast(wishes, known, came_along, lambda: _nearest(unknown))
     keep_drums, layers = _of_the_source(wishes, cast)
-    understood, ignored = _told(wishes, cast, [*aside, *sentence.facts])
+    sung = [word for word in sentence.source if Kept.VOCALS in known.longest([word])[1]]
+    if sung:
+        layers = MappingProxyType({**layers, "vocals": 1.0})
+    understood, ignored = _told(wishes, cast, sung, [*aside, *sentence.facts])
     return Reading(
         arrangement=cast.arrangement,
         understood=understood,
@@ -130,10 +133,11 @@ def _nearest(words: Sequence[str]) -> str:
 
 
 def _told(
-    wishes: Wishes, cast: Casting, others: Sequence[str]
+    wishes: Wishes, cast: Casting, sung: Sequence[str], others: Sequence[str]
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the phrases that had an effect and the words that had none."""
-    used = [wish.phrase for number, wish in enumerate(wishes.wishes) if number in cast.used]
+    """Return the phrases that had an effect, a voice that is played among them, and the rest."""
+    used = [*sung]
+    used += [wish.phrase for number, wish in enumerate(wishes.wishes) if number in cast.used]
     idle = [wish.phrase for number, wish in enumerate(wishes.wishes) if number not in cast.used]
     words = {word for phrase in used for word in phrase.split()}
     ignored = [phrase for phrase in (*idle, *wishes.ignored, *others) if phrase not in words]

@@ -71,12 +71,14 @@ class Sentence:
     Attributes:
         words: what may say how to play, in order, with `COMMA` and `STOP` between clauses.
         aside: words about use or about the source.
+        source: those of them that say what is turned into something.
         facts: tempo and key marks, which belong to the source and are not changed.
     """
 
     words: tuple[str, ...]
     aside: tuple[str, ...]
     facts: tuple[str, ...]
+    source: tuple[str, ...] = ()
 
 
 def sentence(text: str, purposes: Iterable[tuple[str, ...]]) -> Sentence:
@@ -86,7 +88,7 @@ def sentence(text: str, purposes: Iterable[tuple[str, ...]]) -> Sentence:
     words = _tokens(_KEY.sub(" , ", _TEMPO.sub(" , ", plain)))
     words, source = _after_turning(words)
     words, use = _without_purposes(words, list(purposes))
-    return Sentence(tuple(words), (*source, *use), facts)
+    return Sentence(tuple(words), (*source, *use), facts, tuple(source))
 
 
 def plain_words(text: str) -> tuple[str, ...]:

@@ -164,6 +164,33 @@ def test_a_voice_stays_or_goes_as_it_is_said() -> None:
     assert "vocals" not in read("orchestra").layers
 
 
+def test_a_voice_that_is_turned_into_something_is_played() -> None:
+    reading = read("turn my humming into a violin")
+
+    assert {"violin"} == players(reading)
+    assert reading.layers["vocals"] == 1.0
+    assert ("humming", "violin") == reading.understood
+
+
+def test_whoever_is_sent_away_later_does_not_play() -> None:
+    reading = read("piano and strings, but no piano")
+
+    assert {"string section"} == players(reading)
+    assert "no piano" in reading.understood
+
+
+def test_what_would_leave_nobody_is_owned_up_to() -> None:
+    reading = read("piano without piano")
+
+    assert {"piano"} == players(reading)
+    assert ("without piano",) == reading.ignored
+
+
+def test_a_bass_that_is_named_stays_with_no_bass() -> None:
+    """A tuba is no bass guitar."""
+    assert {"tuba", "piano"} == players(read("tuba and piano, no bass"))
+
+
 def test_what_the_engine_keeps_anyway_is_understood() -> None:
     reading = read("harp, keep the melody and the chords")
 
