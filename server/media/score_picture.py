@@ -65,6 +65,9 @@ _OTHER_STROKES = "perc."
 _CHORD_PIXELS, _BAR_PIXELS, _BEAT_PIXELS = 9.5, 26.0, 9.0
 """Least room for a letter of a chord, a bar's number, a beat's line."""
 
+_EARLY_SECONDS = 0.05
+"""How long before the first sample a beat may lie that is its own."""
+
 _LEGEND_PIXELS = 7.6
 _BLACK_KEYS = frozenset({1, 3, 6, 8, 10})
 
@@ -262,7 +265,7 @@ def _draw_time(
     seconds: float,
 ) -> None:
     """Draw beats as thin lines and bars as strong ones, with their numbers, where there is room."""
-    bars = [bar for bar in downbeats if 0.0 <= bar <= seconds]
+    bars = [max(bar, 0.0) for bar in downbeats if -_EARLY_SECONDS <= bar <= seconds]
     if _room(bars, seconds) >= _BEAT_PIXELS:
         for view in views:
             low, high = view.get_ylim()

@@ -17,6 +17,7 @@ from tests import music
 
 ROLL = slice(195, 830)
 DRUMS = slice(762, 835)
+NUMBERS = slice(146, 162)
 CHORDS = slice(164, 190)
 LEGEND = slice(872, 897)
 FIGURES = slice(915, 1000)
@@ -143,6 +144,14 @@ def test_nothing_is_shown_that_was_not_heard() -> None:
     assert ink(lost[CHORDS, LEFT:RIGHT]) == 0.0 < ink(found[CHORDS, LEFT:RIGHT])
     assert ink(lost[ROLL]) < ink(found[ROLL])
     assert ink(lost[FIGURES]) == 0.0
+
+
+def test_a_bar_that_begins_a_hair_early_is_the_first_one() -> None:
+    """Beats are found to some milliseconds; the first bar keeps its number at the left edge."""
+    early = drawn(SHEET, heard={"bpm": 120.0, "beats": [], "downbeats": [-0.0003, 2.0]})
+
+    assert ink(early[NUMBERS, LEFT - 10 : LEFT + 10]) > 0.0
+    assert ink(empty()[NUMBERS]) == 0.0
 
 
 def test_the_verdicts_stand_below() -> None:
