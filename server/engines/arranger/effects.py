@@ -19,6 +19,7 @@ from server.engines.arranger.filters import CONTROL_SAMPLES, RATE, passed, shelv
 from server.engines.arranger.filters import banded as band_passed
 from server.engines.arranger.interpolation import between
 from server.engines.arranger.oscillators import noise
+from server.engines.arranger.wavering import LONGEST_LAG_MS, Lag, lagged, swing
 from server.media.clip import Samples
 
 _LOUDNESS = 0.12
@@ -27,8 +28,6 @@ _LOUDNESS = 0.12
 _EARLY_ECHOES = 9
 _ECHOES = 12
 _PIECE_SAMPLES = 1 << 20
-_BLOCK = 1 << 14
-"""Samples read late at a time: few enough to stay in the processor's cache."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,21 +94,22 @@ def reverb(
     out = np.float32(1 - 0.4 * mix_share) * mix
 
     def add(channel: int) -> None:
-        sent = np.float32(0.7) * mix[channel] + np.float32(0.3) * mix[1 - channel]
-        wet = passed(_convolved(sent, rooms[channel]), "highpass", 180.0, order=1)
+        wet = passed(_in_room(mix, channel, rooms[channel]), "highpass", 180.0, order=1)
         wet *= np.float32(mix_share)
         out[channel] += wet
 
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(add, range(2)))
-    return out
+    return _float32(out)
 
 
-def _convolved(channel: Samples, room: Samples) -> Samples:
-    """Return a channel in a room, cut to its length; long ones in pieces, which takes less room."""
-    result = np.zeros_like(channel)
-    for start in range(0, len(channel), _PIECE_SAMPLES):
-        wet = signal.oaconvolve(channel[start : start + _PIECE_SAMPLES], room)
+def _in_room(mix: Samples, channel: int, room: Samples) -> Samples:
+    """Return what is sent to one side of a room, in it; long sounds in pieces, for their memory."""
+    result: Samples = np.zeros(mix.shape[1], dtype=np.float32)
+    for start in range(0, len(result), _PIECE_SAMPLES):
+        piece = mix[:, start : start + _PIECE_SAMPLES]
+        sent = np.float32(0.7) * piece[channel] + np.float32(0.3) * piece[1 - channel]
+        wet = signal.oaconvolve(sent, room)
         result[start : start + len(wet)] += wet[: len(result) - start]
     return result
 
@@ -139,32 +139,15 @@ def chorus(
     out = np.float32(1 - mix_share / 2) * mix
     for channel in range(2):
         for copy in range(2):
-            lag_ms = 9.0 + depth_ms * _swing(mix.shape[1], hertz, 1.7 * channel + 2.4 * copy)
-            out[channel] += np.float32(mix_share / 2) * _lagged(mix[channel], lag_ms)
+            late = lagged(mix[channel], _around_9_ms(depth_ms, hertz, 1.7 * channel + 2.4 * copy))
+            late *= np.float32(mix_share / 2)
+            out[channel] += late
     return out
 
 
-def _swing(length: int, hertz: float, phase: float) -> Samples:
-    """Return a slow sine, drawn in straight lines of a millisecond and a half."""
-    corners = np.arange(0, length + CONTROL_SAMPLES, CONTROL_SAMPLES)
-    swing = np.sin(2 * np.pi * hertz / RATE * corners + phase).astype(np.float32)
-    return between(swing, CONTROL_SAMPLES, length)
-
-
-def _lagged(channel: Samples, lag_ms: Samples) -> Samples:
-    """Return a channel read `lag_ms` late, a different lag at every sample; silence outside."""
-    lag = lag_ms * np.float32(RATE / 1000.0)
-    margin = int(np.ceil(float(np.abs(lag).max(initial=0.0)))) + 2
-    padded = np.pad(channel, margin)
-    read = np.empty_like(channel)
-    for start in range(0, len(channel), _BLOCK):
-        late = lag[start : start + _BLOCK]
-        whole = np.floor(late).astype(np.intp) + 1
-        share = whole.astype(np.float32) - late
-        places = np.arange(start + margin, start + margin + len(late)) - whole
-        before, after = padded.take(places), padded[1:].take(places)
-        read[start : start + _BLOCK] = before + share * (after - before)
-    return read
+def _around_9_ms(depth_ms: float, hertz: float, phase: float) -> Lag:
+    depth = np.float32(min(depth_ms, LONGEST_LAG_MS - 9.0))
+    return lambda start, end: 9.0 + depth * swing(start, end, hertz, phase)
 
 
 def delay(
@@ -208,10 +191,12 @@ def wow(mix: Samples, setting: Setting, *, depth_ms: float = 0.7, hertz: float =
     """Let the pitch waver as on a worn tape, by less than a millisecond, so that nothing drifts."""
     depth = min(depth_ms, 0.95)
     start = 2 * np.pi * np.random.default_rng(setting.seed).random()
-    length = mix.shape[1]
-    swing = 0.92 * _swing(length, hertz, start) + 0.08 * _swing(length, 6.7, start)
-    lag = _float32(depth * swing)
-    return np.stack([_lagged(channel, lag) for channel in mix])
+
+    def lag_ms(first: int, end: int) -> Samples:
+        slow, fast = (swing(first, end, each, start) for each in (hertz, 6.7))
+        return _float32(depth * (0.92 * slow + 0.08 * fast))
+
+    return np.stack([lagged(channel, lag_ms) for channel in mix])
 
 
 _NEEDLE_SECONDS = 1.0
@@ -295,12 +280,17 @@ def gate(
 ) -> Samples:
     """Chop the sound on the grid: open at the start of each step, shut for the rest."""
     step = beats * setting.beat_seconds
-    seconds = np.arange(mix.shape[1]) / RATE - setting.first_beat
-    place = _float32(np.mod(seconds, step) / step)
     edge = 0.003 / step
-    closing = np.clip((open_share - place) / edge, 0, 1)
-    opening = np.clip((place - 1.0) / edge + 1.0, 0, 1)
-    return mix * _float32(1.0 - depth * (1.0 - np.maximum(closing, opening)))
+    chopped = np.empty_like(mix)
+    for start in range(0, mix.shape[1], _PIECE_SAMPLES):
+        piece = mix[:, start : start + _PIECE_SAMPLES]
+        seconds = np.arange(start, start + piece.shape[1]) / RATE - setting.first_beat
+        place = np.mod(seconds, step) / step
+        closing = np.clip((open_share - place) / edge, 0, 1)
+        opening = np.clip((place - 1.0) / edge + 1.0, 0, 1)
+        gain = _float32(1.0 - depth * (1.0 - np.maximum(closing, opening)))
+        chopped[:, start : start + _PIECE_SAMPLES] = piece * gain
+    return chopped
 
 
 def stutter(mix: Samples, setting: Setting, *, beats: float = 0.25, share: float = 0.25) -> Samples:
@@ -326,7 +316,7 @@ def tremolo(
     """Let the level swing; with a spread of 1 from side to side, as of a rotating speaker."""
     length = mix.shape[1]
     phases = (0.0, np.pi * spread)
-    swings = np.stack([0.5 + 0.5 * _swing(length, hertz, phase) for phase in phases])
+    swings = np.stack([0.5 + 0.5 * swing(0, length, hertz, phase) for phase in phases])
     return mix * _float32(1.0 - depth * swings)
 
 
