@@ -334,10 +334,7 @@ def _named_apart(voices: Sequence[Voice]) -> list[Voice]:
 
 
 def _seated(base: Arrangement, voices: Sequence[Voice]) -> Arrangement:
-    """Return the base with other voices; strokes of players who left are dropped."""
-    names = {voice.name for voice in voices}
-    strokes = {kind: stroke for kind, stroke in base.strokes.items() if stroke.part in names}
-    return base.model_copy(update={"voices": list(voices), "strokes": strokes})
+    return moods.seated(base, voices, base.effects)
 
 
 def _balance(casting: Casting, wishes: Sequence[Wish]) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
+from server.engines.arranger import spelt
 from server.engines.arranger.lexicon import (
     LONGEST_PHRASE,
     Kept,
@@ -42,7 +43,6 @@ _ALONE = frozenset({"only", "alone"})
 _PLAIN_NOT = frozenset({"not", "never"})
 """These say something of the next word alone: "not bright piano"."""
 
-_LESS, _NO = "less", "no"
 _FREE = "free"
 _MOST_ADJECTIVES = 2
 _FARTHEST = 6
@@ -53,39 +53,14 @@ _LONGEST_MARKER = 4
 
 def read(words: Sequence[str], known: Lexicon) -> Wishes:
     """Return what the words of a sentence ask for; `COMMA` and `STOP` stand between clauses."""
-    spelt = [each for word in words for each in _spelt(word, known)]
-    reader = _Reader([each.typed for each in spelt], [each.meant for each in spelt], known)
-    while reader.at < len(spelt):
+    words_spelt = [each for word in words for each in spelt.read(word, known)]
+    reader = _Reader(
+        [each.typed for each in words_spelt], [each.meant for each in words_spelt], known
+    )
+    while reader.at < len(words_spelt):
         reader.step()
     reader.end()
     return Wishes(tuple(reader.wishes), tuple(reader.ignored), reader.is_only)
-
-
-@dataclass(frozen=True, slots=True)
-class _Spelt:
-    """A word as it was typed, which may be nothing, and the one it stands for."""
-
-    typed: str
-    meant: str
-
-
-def _spelt(word: str, known: Lexicon) -> tuple[_Spelt, ...]:
-    """Return a word and what it stands for: "no" and "drum" for "drumless"."""
-    stem = word.removesuffix(_LESS)
-    if stem not in ("", word):
-        _, meanings = known.longest([stem])
-        if any(isinstance(meaning, Voice | Percussion) for meaning in meanings):
-            return _Spelt(word, _NO), _Spelt("", stem)
-    return (_Spelt(word, _meant(word, known)),)
-
-
-def _meant(word: str, known: Lexicon) -> str:
-    """Return the word itself, or the known word it is misspelt for."""
-    speller = known.speller
-    if word in MARKS or word in known.filler or known.longest([word])[0]:
-        return word
-    singular = word.removesuffix("s")
-    return speller.corrected(word) or speller.corrected(singular) or word
 
 
 @dataclass(slots=True)

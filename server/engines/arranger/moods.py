@@ -82,13 +82,13 @@ def coloured(base: Arrangement, mood: Mood, known: Lexicon, *, degree: float = 1
     effects = [dosed(effect, degree) for effect in mood.effects]
     voices = [voice for voice in base.voices if voice.role not in mood.drops] or base.voices
     voices = [_played(voice, mood) for voice in voices]
-    return _with(base, _joined(voices, mood, known), _chain(base.effects, effects))
+    return seated(base, _joined(voices, mood, known), _chain(base.effects, effects))
 
 
 def uncoloured(base: Arrangement, mood: Mood, *, is_less: bool) -> Arrangement:
     """Return an arrangement without a mood, or with less of it."""
     if mood.less:
-        return _with(base, base.voices, _chain(base.effects, mood.less))
+        return seated(base, base.voices, _chain(base.effects, mood.less))
     keys = {_key(effect) for effect in mood.effects}
     effects = [
         dosed(effect, WEAKER) if _key(effect) in keys else effect
@@ -98,7 +98,7 @@ def uncoloured(base: Arrangement, mood: Mood, *, is_less: bool) -> Arrangement:
     voices = list(base.voices)
     if mood.pedal:
         voices = [voice.model_copy(update={"pedal": False}) for voice in voices]
-    return _with(base, voices, effects)
+    return seated(base, voices, effects)
 
 
 def can_be_less(mood: Mood) -> bool:
@@ -173,7 +173,7 @@ def _joined(voices: Sequence[Voice], mood: Mood, known: Lexicon) -> list[Voice]:
     return joined
 
 
-def _with(base: Arrangement, voices: Sequence[Voice], effects: Sequence[Effect]) -> Arrangement:
+def seated(base: Arrangement, voices: Sequence[Voice], effects: Sequence[Effect]) -> Arrangement:
     """Return the base with other players and effects; strokes of players who left are dropped."""
     names = {voice.name for voice in voices}
     strokes = {kind: stroke for kind, stroke in base.strokes.items() if stroke.part in names}
