@@ -57,6 +57,7 @@ def show_variations() -> Response:
         },
         404,
         416,
+        422,
     ),
 )
 def example(path: VariationPath) -> Response:
