@@ -305,3 +305,23 @@ def test_every_preset_can_be_asked_for_by_its_name_in_words(name: str) -> None:
     assert reading.base == name
     assert reading.arrangement == variations.load()[name].arrangement
     assert reading.ignored == ()
+
+
+@pytest.mark.parametrize(
+    ("prompt", "ignored"),
+    [
+        ("louder. Nothing else", ("louder", "nothing")),
+        ("harp, loud mornings", ("loud", "mornings")),
+        ("make my mornings darker", ("mornings",)),
+        ("strings, replace the rest", ()),
+        ("play harp. like rain", ("rain",)),
+    ],
+)
+def test_small_words_about_nothing_known_are_owned_up_to(
+    prompt: str, ignored: tuple[str, ...]
+) -> None:
+    assert set(ignored) <= set(read(prompt).ignored)
+
+
+def test_a_new_player_with_the_rest_kept_leaves_drums_and_voice() -> None:
+    assert {"drums": 0.0, "vocals": 0.0} == dict(read("harp, keep everything else").layers)
