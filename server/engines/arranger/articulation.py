@@ -22,7 +22,7 @@ _LEGATO_SECONDS = 0.28
 _LEGATO_GAP_SECONDS = 0.03
 _LEGATO_LEAP = 5
 _LOUD = 0.8
-_STRUCK = 0.7
+_STRUCK = 0.93
 """Confidence of an onset from which it is no slur."""
 
 

@@ -18,6 +18,7 @@ from server.engines.arranger.score import Heard, Note
 from server.media import resample
 from server.media.clip import Clip, Samples
 from tests.music import Piece, band
+from tests.unit.arranger.listening.driving import driving
 from tests.unit.arranger.listening.scoring import network
 from tests.unit.arranger.rendering.sounds import ignore_steps, real_bank
 
@@ -102,7 +103,7 @@ def test_a_record_crackles_with_the_music_and_not_after_it() -> None:
 def test_what_was_struck_is_bowed_anew_and_what_was_slurred_is_slurred() -> None:
     before = Note(0.0, 0.5, 60, 0.6)
 
-    assert Bowing.MARCATO is bowing_of(Note(0.5, 0.5, 62, 0.6, confidence=0.9), before)
+    assert Bowing.MARCATO is bowing_of(Note(0.5, 0.5, 62, 0.6, confidence=0.95), before)
     assert Bowing.LEGATO is bowing_of(Note(0.5, 0.5, 62, 0.6, confidence=0.6), before)
     assert Bowing.LEGATO is bowing_of(Note(0.5, 0.5, 62, 0.6, 1.0, "fill"), before)
 
@@ -131,7 +132,7 @@ def quartet(piece: Piece) -> Clip:
 
 @pytest.mark.skipif(not network().is_network, reason="the transcription network is not installed")
 def test_a_quartet_keeps_three_of_four_onsets_of_a_dense_piece() -> None:
-    piece = band(seconds=10.0)
+    piece = driving(130.0, seconds=8.0)
     played = quartet(piece)
 
     assert recall(piece.clip, played) >= 0.75
