@@ -32,6 +32,15 @@ def agreement(onsets: Onsets, bpm: float) -> float:
     return max(1.0, most / float(np.sqrt(np.square(weights).sum())))
 
 
+def confidence(onsets: Onsets, bpm: float) -> float:
+    """Return the agreement, a fifth more where all onsets agree and a fifth less where few do.
+
+    Eight even quavers are few, but a pulse; thirty notes at random of which half happen to agree
+    are none.
+    """
+    return max(1.0, agreement(onsets, bpm) * (0.8 + 0.4 * share_on_grid(onsets, bpm)))
+
+
 def share_on_grid(onsets: Onsets, bpm: float) -> float:
     """Return the same as a share of what full agreement would be, 0 to 1."""
     _, weights = peaks(onsets)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from server.engines.arranger.listening import following, tempi
-from server.engines.arranger.listening.agreement import agreement, share_on_grid
+from server.engines.arranger.listening.agreement import agreement, confidence, share_on_grid
 from server.engines.arranger.listening.following import Clock
 from server.engines.arranger.listening.onsets import Onsets, Times, at, onsets_of
 from server.engines.arranger.score import AUDIBLE_PULSE
@@ -36,6 +36,9 @@ _PHASE_STEP_SECONDS = 0.002
 _START_BONUS = 1.1
 _START_SECONDS = 0.03
 """A clip that begins on a beat is likelier: evenly picked quavers fit the off-beat as well."""
+
+_CUT_SECONDS = 0.006
+"""A beat this close to the first sample is it: the clip was cut there."""
 
 _UNHEARD_SECONDS = 0.03
 """What starts with the clip itself is no onset in any envelope."""
@@ -112,11 +115,11 @@ def _beats(onsets: Onsets, seconds: float, bpm: float | None) -> Beats:
     """Return the beats of music that keeps time."""
     tempo, is_told = _tempo(onsets, seconds, bpm)
     grid = _best_grid(onsets, tempo, seconds)
-    confidence = agreement(onsets, grid.bpm)
-    if confidence < AUDIBLE_PULSE and bpm is not None and is_told:
+    sureness = confidence(onsets, grid.bpm)
+    if sureness < AUDIBLE_PULSE and bpm is not None and is_told:
         grid = _Grid(bpm, 0.0, 0.0)
     times = _grid_times(grid.bpm, grid.phase, seconds)
-    return Beats(grid.bpm, confidence, True, times, is_told or bpm is None)
+    return Beats(grid.bpm, sureness, True, times, is_told or bpm is None)
 
 
 # Tempo and phase
@@ -131,7 +134,10 @@ def _tempo(onsets: Onsets, seconds: float, bpm: float | None) -> tuple[float, bo
     if any(abs(told / free.bpm / each - 1.0) < _HINT_TOLERANCE for each in _HINT_MULTIPLES):
         return told, True
     heard = agreement(onsets, free.bpm)
-    if heard >= AUDIBLE_PULSE and agreement(onsets, told) < _HINT_SUPPORT * heard:
+    if (
+        confidence(onsets, free.bpm) >= AUDIBLE_PULSE
+        and agreement(onsets, told) < _HINT_SUPPORT * heard
+    ):
         return free.bpm, False
     return told, True
 
@@ -165,7 +171,8 @@ def _phased(onsets: Onsets, bpm: float, seconds: float) -> _Grid:
     scores = ndimage.convolve1d(met, _PHASE_BLUR, mode="wrap")
     from_start = np.minimum(phases, period - phases)
     best = int(np.where(from_start < _START_SECONDS, _START_BONUS * scores, scores).argmax())
-    return _Grid(bpm, float(phases[best]), float(scores[best]))
+    phase = float(phases[best]) if from_start[best] > _CUT_SECONDS else 0.0
+    return _Grid(bpm, phase, float(scores[best]))
 
 
 def _grid_times(bpm: float, phase: float, seconds: float) -> NDArray[np.float64]:
