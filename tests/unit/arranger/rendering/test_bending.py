@@ -7,12 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.engines.arranger import bending
+from server.engines.arranger import bending, orchestrate
 from server.engines.arranger.filters import RATE
+from server.engines.arranger.listen import listen
 from server.engines.arranger.render import Orchestra
 from server.engines.arranger.score import Note, Part, Score
 from server.media.clip import Clip
-from tests.unit.arranger.listening.gliding import Curve, cents_off, slide, vibrato
+from tests.unit.arranger.listening.gliding import Curve, cents_off, gliding, slide, vibrato
+from tests.unit.arranger.listening.scoring import network
 from tests.unit.arranger.rendering.sounds import (
     heard_for,
     ignore_steps,
@@ -21,7 +23,7 @@ from tests.unit.arranger.rendering.sounds import (
     sine_bank,
     voice,
 )
-from variations.schema import Voice
+from variations.schema import Arrangement, Voice
 
 SLIDE = ((0.0, 0.0), (0.5, 0.0), (0.9, 200.0), (1.5, 200.0))
 LEVEL = 25.0
@@ -64,6 +66,18 @@ def test_a_sampled_instrument_follows_the_curve(
     player = voice(program=program, articulation=articulation)
 
     assert off(played(written(curve), player, real_bank()), curve) < LEVEL
+
+
+@pytest.mark.skipif(not network().is_network, reason="the transcription network is not installed")
+@pytest.mark.parametrize("curve", [slide(), vibrato(60.0)], ids=["slide", "vibrato"])
+def test_a_bend_that_is_heard_is_played_by_another_instrument(curve: Curve) -> None:
+    """From sound to sound: heard, written for a flute, rendered, measured by another judge."""
+    heard = listen(gliding(curve), transcriber=network())
+    flute = Arrangement(voices=[voice(role="melody", synth="flute")])
+    score = orchestrate.arrange(heard, flute, strength=1.0, seed=1)
+    mix = Orchestra(None).render(score, heard, seed=1, on_step=ignore_steps).mix
+
+    assert off(Clip(mix, RATE), curve) < LEVEL
 
 
 @pytest.mark.parametrize("player", [voice(program=0), voice(synth="struck_string")])
