@@ -4,7 +4,7 @@ Puts the steps of `listening` in order; knows nothing of presets, prompts or sou
 """
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -97,17 +97,17 @@ def listen(
     report = on_step or tell_nobody
     if clip.seconds < _SHORTEST_SECONDS or gain < _SILENT:
         return _nothing(clip, samples, bpm)
-    harmonic, percussive = spectrum.hpss(samples, ANALYSIS_RATE, margin=HARMONIC_MARGIN)
-    layers = _Layers(samples, harmonic, percussive)
+    layers = _Layers(samples, *spectrum.hpss(samples, ANALYSIS_RATE, margin=HARMONIC_MARGIN))
+    harmonic, percussive = layers.harmonic, layers.percussive
     envelope = spectrum.onset_envelope(samples, ANALYSIS_RATE, hop=notes.ENVELOPE_HOP)
     report(_LAYERS, STEPS)
     judged = _judge(layers, transcriber, report, once=once)
-    low = bass_envelope(samples)
-    found = beats or tempo.find_beats(envelope, clip.seconds, bpm=bpm, bass=low)
     strokes = drums.find_strokes(percussive) if drums.are_heard(percussive, harmonic) else ()
     tuning = spectrum.estimate_tuning(harmonic, ANALYSIS_RATE)
     semitones = spectrum.cqt_levels(harmonic, ANALYSIS_RATE, hop=_SUSTAIN_HOP, tuning_cents=tuning)
     report(_SEMITONES, STEPS)
+    low = bass_envelope(samples)
+    found = beats or tempo.find_beats(envelope, clip.seconds, bpm=bpm, bass=low)
     signs = Signs(onsets_of(envelope, low), strokes, semitones, ANALYSIS_RATE / _SUSTAIN_HOP)
     timed = timing.read(found, signs, clip.seconds, hint=bpm, known=beats is not None)
     beats = timed.beats
@@ -116,12 +116,8 @@ def listen(
     played, tuning = bends.with_bends(melody.notes, judged.joined.contour, tuning)
     singing = None if once else voice.find_singing(samples, played)
     report(STEPS, STEPS)
-    return Heard(
-        seconds=clip.seconds,
-        bpm=beats.bpm,
-        tempo_confidence=beats.confidence,
-        is_steady=beats.is_steady,
-        beats=beats.times,
+    heard = replace(
+        _nothing(clip, samples, bpm),
         downbeat=chords.find_downbeat(melody.chords, melody.notes, strokes, timed.meter.beats),
         notes=played,
         chords=melody.chords,
@@ -134,11 +130,24 @@ def listen(
         percussive=percussive,
         percussive_gain=gain / _LEVEL,
         singing=singing,
+    )
+    return _in_time(heard, timed, hint=bpm)
+
+
+def _in_time(heard: Heard, timed: timing.Timing, *, hint: float | None) -> Heard:
+    """Return what was heard with its beats, bars and feel."""
+    beats = timed.beats
+    return replace(
+        heard,
+        bpm=beats.bpm,
+        tempo_confidence=beats.confidence,
+        is_steady=beats.is_steady,
+        beats=beats.times,
         meter=timed.meter,
         meter_confidence=timed.meter_confidence,
         swing=timed.feel.swing,
         fine_swing=timed.feel.fine_swing,
-        hinted_bpm=bpm,
+        hinted_bpm=hint,
         follows_hint=beats.follows_hint,
     )
 
