@@ -4,6 +4,7 @@ Puts the steps of `listening` in order; knows nothing of presets, prompts or sou
 """
 
 import itertools
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -32,6 +33,7 @@ from server.engines.arranger.score import (
     FRAME_RATE,
     LOWEST_PITCH,
     Chord,
+    DrumHit,
     Heard,
     Note,
 )
@@ -98,23 +100,22 @@ def listen(
     if clip.seconds < _SHORTEST_SECONDS or gain < _SILENT:
         return _nothing(clip, samples, bpm)
     layers = _Layers(samples, *spectrum.hpss(samples, ANALYSIS_RATE, margin=HARMONIC_MARGIN))
-    harmonic, percussive = layers.harmonic, layers.percussive
     envelope = spectrum.onset_envelope(samples, ANALYSIS_RATE, hop=notes.ENVELOPE_HOP)
     report(_LAYERS, STEPS)
-    judged = _judge(layers, transcriber, report, once=once)
-    strokes = drums.find_strokes(percussive) if drums.are_heard(percussive, harmonic) else ()
-    tuning = spectrum.estimate_tuning(harmonic, ANALYSIS_RATE)
-    semitones = spectrum.cqt_levels(harmonic, ANALYSIS_RATE, hop=_SUSTAIN_HOP, tuning_cents=tuning)
+    with ThreadPoolExecutor(1) as beside:
+        sketching = beside.submit(_sketched, layers, once=once)
+        judged = _judge(layers, transcriber, report, once=once)
+    sketch = sketching.result()
+    strokes, semitones, low = sketch.strokes, sketch.semitones, sketch.low
     report(_SEMITONES, STEPS)
-    low = bass_envelope(samples)
     found = beats or tempo.find_beats(envelope, clip.seconds, bpm=bpm, bass=low)
     signs = Signs(onsets_of(envelope, low), strokes, semitones, ANALYSIS_RATE / _SUSTAIN_HOP)
     timed = timing.read(found, signs, clip.seconds, hint=bpm, known=beats is not None)
     beats = timed.beats
     peaks = notes.onset_peaks(envelope)
     melody = _melody(judged, peaks, semitones, beats.times, clip.seconds, hint=key)
-    played, tuning = bends.with_bends(melody.notes, judged.joined.contour, tuning)
-    singing = None if once else voice.find_singing(samples, played)
+    played, tuning = bends.with_bends(melody.notes, judged.joined.contour, sketch.tuning_cents)
+    singing = voice.with_notes(sketch.sung, played)
     report(STEPS, STEPS)
     heard = replace(
         _nothing(clip, samples, bpm),
@@ -127,11 +128,40 @@ def listen(
         drums=() if singing is not None and singing.is_alone else strokes,
         pitchedness=_pitchedness(melody.notes, clip.seconds),
         sustain=_sustain(judged.joined.frame, semitones),
-        percussive=percussive,
+        percussive=layers.percussive,
         percussive_gain=gain / _LEVEL,
         singing=singing,
     )
     return _in_time(heard, timed, hint=bpm)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Sketch:
+    """What can be heard without knowing any notes.
+
+    `low` is the envelope of the bass, `semitones` their levels `[88, T]`.
+    """
+
+    strokes: tuple[DrumHit, ...]
+    tuning_cents: float
+    semitones: Samples
+    low: Samples
+    sung: voice.Sung | None
+
+
+def _sketched(layers: _Layers, *, once: bool) -> _Sketch:
+    """Return what is heard while the network listens for notes."""
+    harmonic, percussive = layers.harmonic, layers.percussive
+    tuning = spectrum.estimate_tuning(harmonic, ANALYSIS_RATE)
+    return _Sketch(
+        strokes=drums.find_strokes(percussive) if drums.are_heard(percussive, harmonic) else (),
+        tuning_cents=tuning,
+        semitones=spectrum.cqt_levels(
+            harmonic, ANALYSIS_RATE, hop=_SUSTAIN_HOP, tuning_cents=tuning
+        ),
+        low=bass_envelope(layers.mix),
+        sung=None if once else voice.find_voice(layers.mix),
+    )
 
 
 def _in_time(heard: Heard, timed: timing.Timing, *, hint: float | None) -> Heard:

@@ -85,11 +85,35 @@ class _Manner:
         )
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Sung:
+    """A voice, before it is known which notes are its own."""
+
+    confidence: float
+    share: float
+    layer: Samples
+    contours: list[Contour]
+    frames: int
+
+
 def find_singing(samples: Samples, notes: Sequence[Note]) -> Singing | None:
     """Return the voice in mono samples `[N]` at the analysis rate and a peak of 0.8, or None.
 
     `notes` is everything that was heard.
     """
+    return with_notes(find_voice(samples), notes)
+
+
+def with_notes(sung: Sung | None, notes: Sequence[Note]) -> Singing | None:
+    """Return a voice with those of the notes that are its own."""
+    if sung is None:
+        return None
+    own = _notes_of(sung.contours, notes, sung.frames)
+    return Singing(sung.confidence, sung.share, sung.layer, own)
+
+
+def find_voice(samples: Samples) -> Sung | None:
+    """Return the voice in samples as `find_singing` takes them; it needs no notes."""
     levels = contours.levels_of(samples)
     found = contours.find_contours(levels)
     moving = [_movement(contour) for contour in found]
@@ -104,11 +128,12 @@ def find_singing(samples: Samples, notes: Sequence[Note]) -> Singing | None:
         return None
     sung = _sung(found, levels, [each for each, odd in zip(asked, odds, strict=True) if odd > 0.0])
     layer = voice_layer.take_out(samples, sung)
-    return Singing(
+    return Sung(
         confidence=score / (score + _THRESHOLD / 2),
         share=voice_layer.share(samples, layer, sung),
         layer=layer,
-        notes=_notes_of(sung, notes, levels.shape[1]),
+        contours=sung,
+        frames=levels.shape[1],
     )
 
 
