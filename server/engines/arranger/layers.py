@@ -7,6 +7,7 @@ layers were told apart.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -42,7 +43,7 @@ _BESIDE_DB = -6.0
 # Taking apart
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Layers:
     """A source taken apart: its layers add up to it, and those that it lacks are missing.
 
@@ -52,8 +53,15 @@ class Layers:
     source: Clip
     parts: Mapping[Layer, Clip]
 
+    @cached_property
+    def loudness_lufs(self) -> float:
+        """Loudness of the source."""
+        return loudness.integrated_loudness(self.source)
+
     def mixed(self, gains: Mapping[Layer, float]) -> Clip:
-        """Return the layers at these gains."""
+        """Return the layers at these gains; all of them at 1 are the source itself."""
+        if all(gains[name] == 1.0 for name in self.parts):
+            return self.source
         total = np.zeros_like(self.source.samples)
         for name, part in self.parts.items():
             total += np.float32(gains[name]) * part.samples
@@ -171,39 +179,51 @@ def blended(source: Clip, played: Clip, heard: Heard, strengths: Strengths) -> B
     level; else all of it together becomes as loud as the source.
     """
     layers = take_apart(source, heard, strengths)
-    return joined(layers, played, strengths)
+    return joined(layers, played, strengths, replaced(layers, strengths))
 
 
-def joined(layers: Layers, played: Clip, strengths: Strengths) -> Blend:
-    """Return the blend of a source that was taken apart already."""
+def joined(layers: Layers, played: Clip, strengths: Strengths, gone: "Gone") -> Blend:
+    """Return the blend of a source that was taken apart already, where it is known what goes."""
     kept = strengths.kept
     shares = {
         NAMES[name]: part.with_samples(part.samples * np.float32(kept[name]))
         for name, part in layers.parts.items()
         if kept[name] > 0.0
     }
-    level = _gain_to(played, loudness.integrated_loudness(replaced(layers, strengths)))
+    level = _gain_to(played, gone.loudness_lufs)
     gain = strengths.played * level
     clip = _sum(shares, played, gain)
     if not shares or any(kept[name] == 1.0 for name in layers.parts):
         return Blend(clip, shares, gain)
-    level = _gain_to(clip, loudness.integrated_loudness(layers.source))
+    level = _gain_to(clip, layers.loudness_lufs)
     shares = {
         name: part.with_samples(part.samples * np.float32(level)) for name, part in shares.items()
     }
     return Blend(_sum(shares, played, gain * level), shares, gain * level)
 
 
-def replaced(layers: Layers, strengths: Strengths) -> Clip:
+@dataclass(frozen=True, slots=True, eq=False)
+class Gone:
+    """What is played stands in for, and how loud that is."""
+
+    clip: Clip
+    loudness_lufs: float
+
+
+def replaced(layers: Layers, strengths: Strengths) -> Gone:
     """Return what is played stands in for: the layers that go, as far as they go.
 
     Where that is nothing, as for a kit beside an instrument, it is the source, softer.
     """
+    source = layers.source
     gone = layers.mixed(strengths.balance)
-    of_source = loudness.integrated_loudness(layers.source)
-    if loudness.integrated_loudness(gone) >= of_source - _LEAST_LU:
-        return gone
-    return gone.with_samples(layers.source.samples * np.float32(10.0 ** (_BESIDE_DB / 20)))
+    if gone is source:
+        return Gone(source, layers.loudness_lufs)
+    lufs = loudness.integrated_loudness(gone)
+    if lufs >= layers.loudness_lufs - _LEAST_LU:
+        return Gone(gone, lufs)
+    softer = source.with_samples(source.samples * np.float32(10.0 ** (_BESIDE_DB / 20)))
+    return Gone(softer, layers.loudness_lufs + _BESIDE_DB)
 
 
 def _gain_to(clip: Clip, target_lufs: float) -> float:

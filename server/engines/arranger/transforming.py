@@ -215,9 +215,9 @@ def _of_length(length: int) -> Pass:
 def _blended(desk: Desk, played: Clip, stage: _Stage) -> Clip:
     """Return the blend with the source; what stays of it joins the desk."""
     apart = layers.take_apart(stage.source, stage.heard, stage.strengths)
-    replaced = layers.replaced(apart, stage.strengths)
-    played = desk.through(blend.following(played, replaced), played)
-    mixed = layers.joined(apart, played, stage.strengths)
+    gone = layers.replaced(apart, stage.strengths)
+    played = desk.through(blend.following(played, gone.clip), played)
+    mixed = layers.joined(apart, played, stage.strengths, gone)
     gain = np.float32(mixed.gain)
     desk.follow(lambda stem: stem.with_samples(stem.samples * gain))
     for name, share_of_source in mixed.shares.items():
