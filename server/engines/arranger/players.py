@@ -42,7 +42,8 @@ def player_of(
     Instruments that cannot bend play every note straight.
     """
     if voice.program is not None and sampler is not None:
-        return lambda notes: _sampled(notes, voice, sampler, random, score.tuning_cents)
+        play = _bowed if voice.articulation == "bowed" else _struck
+        return lambda notes: play(notes, voice, sampler, random, score.tuning_cents)
     name = voice.synth if voice.synth is not None else fallback_synth(voice.program or 0)
     return lambda notes: _synthesized(notes, voice, name, random, score)
 
@@ -68,38 +69,49 @@ def _cents(voice: Voice, random: np.random.Generator, tuning_cents: float) -> fl
     return tuning_cents + voice.detune_cents + swerve
 
 
-def _sampled(
+def _bowed(
     notes: Sequence[Note],
     voice: Voice,
     sampler: Sampler,
     random: np.random.Generator,
     tuning_cents: float,
 ) -> Iterator[Played]:
+    """Yield notes by start: how one is bowed depends on the note before."""
     before: Note | None = None
-    program = voice.program or 0
     for written in notes:
         note = _sane(written, voice)
-        straight = _straight(note)
-        cents = _cents(voice, random, tuning_cents)
-        start = note.start_seconds
-        if voice.articulation == "bowed":
-            bowing = bowing_of(note, before)
-            wave = bowed(
-                sampler,
-                program,
-                straight,
-                bowing,
-                cents=cents,
-                random=random,
-                is_still=bool(note.bend),
-            )
-            start -= _BOW_LATENCY_SECONDS[bowing.name.lower()]
-        elif voice.articulation == "plucked":
-            wave = plucked(sampler, program, straight, cents=cents)
-        else:
-            wave = natural(sampler, program, straight, cents=cents)
+        bowing = bowing_of(note, before)
+        wave = bowed(
+            sampler,
+            voice.program or 0,
+            _straight(note),
+            bowing,
+            cents=_cents(voice, random, tuning_cents),
+            random=random,
+            is_still=bool(note.bend),
+        )
+        start = note.start_seconds - _BOW_LATENCY_SECONDS[bowing.name.lower()]
         yield start, bent(wave, note) * _SAMPLED_LEVEL
         before = note
+
+
+def _struck(
+    notes: Sequence[Note],
+    voice: Voice,
+    sampler: Sampler,
+    random: np.random.Generator,
+    tuning_cents: float,
+) -> Iterator[Played]:
+    """Yield notes key by key, the longest of each first.
+
+    They do not depend on each other, and the sampler reads the recording of a key once for notes
+    that come one after the other.
+    """
+    touch = plucked if voice.articulation == "plucked" else natural
+    tuned = [(_sane(note, voice), _cents(voice, random, tuning_cents)) for note in notes]
+    for note, cents in sorted(tuned, key=lambda each: (each[0].pitch, each[1], -each[0].seconds)):
+        wave = touch(sampler, voice.program or 0, _straight(note), cents=cents)
+        yield note.start_seconds, bent(wave, note) * _SAMPLED_LEVEL
 
 
 def _synthesized(
