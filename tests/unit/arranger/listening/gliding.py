@@ -2,11 +2,11 @@
 
 from collections.abc import Callable
 
-import librosa
 import numpy as np
 from numpy.typing import NDArray
 
-from server.media.clip import Clip
+from server.media import resample
+from server.media.clip import Clip, Samples
 
 RATE = 22050
 _SILENCE_SECONDS = 0.25
@@ -56,16 +56,32 @@ def scoop(times: NDArray[np.float64]) -> NDArray[np.float64]:
 def cents_off(clip: Clip, curve: Curve, *, octaves: int = 0) -> NDArray[np.float64]:
     """Return how far a sound is from a curve that starts at 0.25 s, a value every 12 ms.
 
-    Its pitch is YIN's (de Cheveigné & Kawahara, 2002), searched within a fourth of the curve; the
+    Its pitch is YIN's (de Cheveigné & Kawahara, "YIN, a fundamental frequency estimator for speech
+    and music", 2002), searched within a fourth of the curve; the
     first and the last tenth of a second of the tone are left out.
     """
-    mono = librosa.resample(clip.mono(), orig_sr=clip.sample_rate, target_sr=RATE)
+    mono = resample.resample(clip, RATE).mono()
     length = clip.seconds - 2 * _SILENCE_SECONDS
     times = np.arange(0.1, length - 0.1, 256 / RATE)
     wanted = curve(times) + 12 * octaves
-    bounds = np.array([wanted.min() - 5, wanted.max() + 5])
-    low, high = 440.0 * 2.0 ** ((bounds - 69) / 12)
-    hertz = librosa.yin(mono, fmin=low, fmax=high, sr=RATE, frame_length=1024, hop_length=64)
-    frames = np.rint((times + _SILENCE_SECONDS) * RATE / 64).astype(int)
-    found = 69.0 + 12.0 * np.log2(hertz[np.minimum(frames, len(hertz) - 1)] / 440.0)
-    return np.asarray(100.0 * (found - wanted))
+    low, high = (440.0 * 2.0 ** ((edge - 69) / 12) for edge in (wanted.min() - 5, wanted.max() + 5))
+    centres = np.rint((times + _SILENCE_SECONDS) * RATE).astype(int)
+    hertz = np.array([yin(mono, centre, low, high) for centre in centres])
+    return np.asarray(100.0 * (69.0 + 12.0 * np.log2(hertz / 440.0) - wanted))
+
+
+def yin(mono: Samples, centre: int, low_hertz: float, high_hertz: float) -> float:
+    """Return the pitch of half a window of 1024 samples around a place, in Hz, by the paper."""
+    half = 512
+    frame = np.pad(mono, 2 * half)[centre + half : centre + 3 * half].astype(np.float64)
+    shortest, longest = int(RATE / high_hertz), min(int(RATE / low_hertz) + 1, half - 1)
+    lagged = np.lib.stride_tricks.sliding_window_view(frame, half)[: longest + 2]
+    differences = np.square(lagged - frame[:half]).sum(axis=1)
+    mean = np.cumsum(differences[1:]) / np.arange(1, len(differences))
+    steps = np.concatenate([[1.0], differences[1:] / np.maximum(mean, 1e-12)])
+    asked = steps[shortest : longest + 1]
+    clear = np.flatnonzero((asked < 0.1) & (asked <= np.roll(asked, -1)))
+    lag = shortest + (int(clear[0]) if len(clear) else int(np.argmin(asked)))
+    before, here, after = steps[lag - 1 : lag + 2]
+    bend = before - 2 * here + after
+    return float(RATE / (lag + (0.5 * (before - after) / bend if bend > 0 else 0.0)))

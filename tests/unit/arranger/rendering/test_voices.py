@@ -179,9 +179,16 @@ def test_untuned_bass_drums_have_a_pitch_of_their_own() -> None:
     assert 49.0 == drumkits.kick_hertz(None)
 
 
-def note(start: float, seconds: float, *, pitch: int = 69, velocity: float = 0.6) -> Note:
-    """Return a note."""
-    return Note(start, seconds, pitch, velocity)
+def note(
+    start: float,
+    seconds: float,
+    *,
+    pitch: int = 69,
+    velocity: float = 0.6,
+    confidence: float = 0.7,
+) -> Note:
+    """Return a note that was heard."""
+    return Note(start, seconds, pitch, velocity, confidence=confidence)
 
 
 @pytest.mark.parametrize(
@@ -190,6 +197,7 @@ def note(start: float, seconds: float, *, pitch: int = 69, velocity: float = 0.6
         (None, note(0, 0.1), Bowing.SPICCATO),
         (None, note(0, 0.5), Bowing.MARCATO),
         (note(0, 0.5), note(0.5, 0.5, pitch=72), Bowing.LEGATO),
+        (note(0, 0.5), note(0.5, 0.5, pitch=72, confidence=0.99), Bowing.MARCATO),
         (note(0, 0.5), note(0.6, 0.5), Bowing.MARCATO),
         (note(0, 0.5), note(0.5, 0.5, pitch=76), Bowing.MARCATO),
         (note(0, 0.5), note(0.5, 0.5, velocity=0.9), Bowing.MARCATO),
