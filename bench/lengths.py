@@ -53,6 +53,7 @@ def _answer(pipe: Connection, minutes: float, names: tuple[str, ...]) -> None:
     _, engine = Residency(Settings()).open("arranger", "transforms")
     clip = minutes_of_riff(minutes)
     seconds(engine, clip, *names)
-    taken = seconds(engine, clip.with_samples(clip.samples * clip.samples.dtype.type(0.99)), *names)
+    clip = clip.with_samples(clip.samples * clip.samples.dtype.type(0.99))
+    taken = seconds(engine, clip, *names)
     pipe.send((taken, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024))
     pipe.close()

@@ -140,8 +140,8 @@ def shelved(wave: Samples, hertz: float, gain_db: float, side: Literal["low", "h
             plus + minus * cosine - spread,
         ]
     )
-    scaled = signal.lfilter(numerator / denominator[0], denominator / denominator[0], wave, axis=-1)
-    return np.asarray(scaled, dtype=np.float32)
+    section = np.concatenate([numerator, denominator]) / denominator[0]
+    return _through(section[None], wave)
 
 
 def _safe(hertz: float) -> float:

@@ -17,7 +17,7 @@ from server.engines.arranger.kept import Kept
 from server.engines.arranger.soundfont import Region, Sample, SoundFont
 from server.media.clip import Samples
 
-_CACHE_BYTES = 48 * 2**20
+_CACHE_BYTES = 32 * 2**20
 _READ_BYTES = 24 * 2**20
 _READ_SAMPLES = 1 << 14
 """Recordings are read in whole multiples of this: a longer note of the key goes on there."""

@@ -4,6 +4,7 @@ Knows the network's windows and its frame clock. Knows nothing of notes: decidin
 `candidates` and `verify`.
 """
 
+from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -98,14 +99,14 @@ class NetworkTranscriber:
         kept = slice(_OVERLAP_FRAMES // 2, _OVERLAP_FRAMES // 2 + _HOP_FRAMES)
         onset, frame, contour = [], [], []
         with ThreadPoolExecutor(_AT_ONCE) as pool:
-            waiting = [pool.submit(self._run, window) for window in windows]
+            waiting = deque(pool.submit(self._run, window) for window in windows)
             try:
-                for done, heard in enumerate(waiting, start=1):
-                    outputs = heard.result()
+                for done in range(1, len(windows) + 1):
+                    outputs = waiting.popleft().result()
                     onset.append(outputs[0][0, kept])
                     frame.append(outputs[1][0, kept])
                     contour.append(outputs[2][0, kept].astype(np.float16))
-                    on_step(done, len(waiting))
+                    on_step(done, len(windows))
             finally:  # who is told of a step may stop the work
                 pool.shutdown(cancel_futures=True)
         return Posteriors(
