@@ -65,7 +65,7 @@ def similarity(first: Samples, second: Samples) -> float | None:
     A column that is silent in one of them alone counts as 0.
     """
     count = min(first.shape[1], second.shape[1])
-    one, other = _unit(first[:, :count]), _unit(second[:, :count])
+    one, other = unit(first[:, :count]), unit(second[:, :count])
     heard = one.any(axis=0) | other.any(axis=0)
     return float((one * other).sum(axis=0)[heard].mean()) if heard.any() else None
 
@@ -76,7 +76,7 @@ def clarity(levels: Samples) -> float:
     Hoyer's sparseness of each audible column, "Non-negative matrix factorization with sparseness
     constraints" (2004).
     """
-    units = _unit(levels)
+    units = unit(levels)
     heard = units.any(axis=0)
     if not heard.any():
         return 0.0
@@ -84,7 +84,7 @@ def clarity(levels: Samples) -> float:
     return float(np.mean((flat - units[:, heard].sum(axis=0)) / (flat - 1.0)))
 
 
-def _unit(levels: Samples) -> NDArray[np.float64]:
+def unit(levels: Samples) -> NDArray[np.float64]:
     """Return columns of length 1; silent ones stay 0."""
     norms = np.linalg.norm(levels, axis=0)
     return np.asarray(levels / np.maximum(norms, 1e-12), dtype=np.float64)
@@ -96,7 +96,7 @@ def best_rotation(first: Samples, second: Samples) -> int:
     Another rotation needs a lead of 0.06: accompaniment in fifths shifts the mean, and chroma
     without a shape has no rotation at all. Transposed music leads by 0.2 and more.
     """
-    one, other = (_unit(each).mean(axis=1) for each in (first, second))
+    one, other = (unit(each).mean(axis=1) for each in (first, second))
     scores = np.array([_cosine(np.roll(one, shift), other) for shift in range(12)])
     best = 0 if scores[0] >= scores.max() - 0.06 else int(scores.argmax())
     return best if best <= 6 else best - 12
@@ -112,7 +112,7 @@ def chord_roots(levels: Samples) -> NDArray[np.int64]:
     for root in range(12):
         triads[root, [root, (root + 4) % 12, (root + 7) % 12]] = 1.0
         triads[root + 12, [root, (root + 3) % 12, (root + 7) % 12]] = 1.0
-    units = _unit(levels)
+    units = unit(levels)
     roots = (triads @ units).argmax(axis=0) % 12
     return np.where(units.any(axis=0), roots, -1).astype(np.int64)
 
@@ -122,5 +122,5 @@ def estimate_key(levels: Samples) -> Key | None:
 
     Relative keys share their notes and are easily exchanged: report it, do not decide by it.
     """
-    mean = _unit(levels).mean(axis=1) if levels.shape[1] else np.zeros(12)
+    mean = unit(levels).mean(axis=1) if levels.shape[1] else np.zeros(12)
     return likeliest_key(np.asarray(mean, np.float64))

@@ -124,14 +124,8 @@ def match_loudness(clip: Clip, target_lufs: float) -> Clip:
 
     The gain may push peaks over full scale: `limit` comes after.
     """
-    return matching(clip, target_lufs)(clip)
-
-
-def matching(clip: Clip, target_lufs: float) -> Gain:
-    """Return the gain of `match_loudness`, for what the clip is made of."""
     loudness = integrated_loudness(clip)
-    gain_db = 0.0 if loudness == SILENCE else target_lufs - loudness
-    return lambda part: _scaled(part, gain_db) if gain_db else part
+    return clip if loudness == SILENCE else _scaled(clip, target_lufs - loudness)
 
 
 def match_peak(clip: Clip, target_db: float) -> Clip:

@@ -10,12 +10,7 @@ _CEILING_DB = -1.0
 
 def match(clip: Clip, source: Clip) -> Clip:
     """Return the clip at the source's loudness."""
-    return matching(clip, source)(clip)
-
-
-def matching(clip: Clip, source: Clip) -> Gain:
-    """Return the gain of `match`, for what the clip is made of."""
-    return loudness.matching(clip, loudness.integrated_loudness(source))
+    return loudness.match_loudness(clip, loudness.integrated_loudness(source))
 
 
 def finished(clip: Clip, *, like: Clip) -> Clip:

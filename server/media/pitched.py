@@ -127,14 +127,12 @@ def _readings(found: Samples) -> NDArray[np.float64]:
     """Return how well each root explains each beat, as a major or a minor triad, `[12, beats]`."""
     rows = np.arange(found.shape[0])
     low = np.exp(-np.maximum(rows - _BASS_ROWS, 0) / _BASS_FADE_ROWS)[:, None]
-    tones, bass = _unit(_folded(found)), _unit(_folded((found * low).astype(np.float32)))
+    tones, bass = (
+        harmony.unit(_folded(found)),
+        harmony.unit(_folded((found * low).astype(np.float32))),
+    )
     triads = [
         sum(np.roll(tones, -step, axis=0) for step in (0, third, 7)) / np.sqrt(3)
         for third in (4, 3)
     ]
     return np.asarray(np.maximum(*triads) + _BASS_SHARE * bass)
-
-
-def _unit(levels: Samples) -> NDArray[np.float64]:
-    norms = np.linalg.norm(levels, axis=0)
-    return np.asarray(levels / np.maximum(norms, 1e-12), dtype=np.float64)

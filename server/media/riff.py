@@ -231,7 +231,7 @@ def bext(broadcast: Broadcast) -> bytes:
 def _hundredths(decibels: float | None) -> int:
     if decibels is None or not math.isfinite(decibels):
         return _UNKNOWN_LOUDNESS
-    return max(-9999, min(round(100 * decibels), 9999))
+    return round(max(-9999.0, min(100 * decibels, 9999.0)))
 
 
 def _ascii(text: str) -> bytes:

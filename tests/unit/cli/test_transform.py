@@ -7,25 +7,13 @@ import pytest
 
 from server.__main__ import main
 from server.media import codec
-from tests import music
+from tests.unit.cli.transforming import refusal, riff_file
 
 
 @pytest.fixture(name="source")
 def _source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A short riff in a folder of its own, with nothing else set."""
-    monkeypatch.setenv("MELODYFLOW_DATA_DIR", str(tmp_path / "data"))
-    path = tmp_path / "riff.wav"
-    path.write_bytes(codec.encode(music.riff(seconds=3.0).clip, "wav"))
-    return path
-
-
-def refusal(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
-    """Return the one sentence a refused command writes."""
-    assert 2 == main(["transform", *arguments])
-    said = capsys.readouterr()
-    assert "" == said.out
-    assert 1 == said.err.count("\n")
-    return said.err
+    return riff_file(tmp_path, monkeypatch, seconds=3.0)
 
 
 def test_it_writes_as_many_samples_as_it_read(

@@ -9,7 +9,7 @@ import av
 import numpy as np
 import pytest
 import soundfile
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from server.media import codec, riff, tags
@@ -244,6 +244,7 @@ def test_loudness_stands_in_the_broadcast_extension() -> None:
 
 
 @given(text=st.text(max_size=400), loudness=st.none() | st.floats(allow_nan=True))
+@example(text="", loudness=1.7e308)
 @settings(max_examples=40, deadline=None)
 def test_any_text_and_loudness_make_a_broadcast_extension(
     text: str, loudness: float | None
